@@ -1,0 +1,89 @@
+"""Trainer -> server: the bundle, a folder that holds one verified model. This is the only definition of its layout.
+
+    manifest.json        written last; makes the folder a bundle
+    model.onnx           uint8 NHWC in, free batch dimension, normalisation inside; logits out
+    weights.safetensors  the trained weights, for resuming and fine-tuning
+    golden/inputs.npy    uint8 [n, height, width, 3], as the engine gets them
+    golden/scores.npy    float32 [n, classes], logits of the Float32 engine
+    report/              plots, predictions, model card
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from autotrain_api.base import Api
+from autotrain_api.outcome import MetricValue
+from autotrain_api.trainingjob import Task
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+MODEL = "model.onnx"
+WEIGHTS = "weights.safetensors"
+GOLDEN_INPUTS = "golden/inputs.npy"
+GOLDEN_SCORES = "golden/scores.npy"
+REPORT = "report"
+GOLDEN_TOLERANCE = 1e-3
+"""Largest |difference| of a served golden score, in units of the largest |golden score|."""
+
+
+class ResolvedPreprocessing(Api):
+    """How bytes become the engine's input; the same code applies it in the trainer's evaluation and in the server."""
+
+    height: Annotated[int, Field(ge=1)]
+    width: Annotated[int, Field(ge=1)]
+    resize: Literal["CropToFill", "Squish", "Letterbox"]
+    interpolation: Literal["Nearest", "Bilinear", "Bicubic", "Lanczos"]
+    crop_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    mean: list[float]
+    std: list[float]
+    """`mean` and `std` for pixels in 0..1; they are inside the graph and stand here to be read."""
+    decode_scale: Annotated[float, Field(ge=1)] = 2.0
+    """A large JPEG is decoded at the smallest scale whose short side is at least this many times the resize target's."""
+
+
+class GoldenSample(Api):
+    """One golden input, by position in golden/*.npy."""
+
+    prediction: str
+    """Name of the top class, so that a change of the class order cannot pass."""
+    label: str
+
+
+class Manifest(Api):
+    """manifest.json"""
+
+    schema_version: Literal[1] = 1
+    task: Task
+    name: str
+    namespace: str
+    revision: str
+    classes: Annotated[list[str], Field(min_length=2)]
+    preprocessing: ResolvedPreprocessing
+    metrics: list[MetricValue]
+    golden: Annotated[list[GoldenSample], Field(min_length=1, max_length=64)]
+    resolved: dict[str, Any]
+    """Whatever was decided at run time: precision, batch, learning rate, split, threads, best epoch."""
+    recipe: dict[str, Any]
+    versions: dict[str, str]
+    files: dict[str, str]
+    """Path inside the bundle -> sha256, of every file but the manifest."""
+    created: str
+
+
+def sha256_of(path: Path) -> str:
+    """Hex sha256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_manifest(bundle: Path) -> Manifest:
+    """The manifest of a bundle folder. Raises OSError or pydantic.ValidationError."""
+    return Manifest.model_validate_json((bundle / MANIFEST).read_bytes())
+
+
+def dump_manifest(manifest: Manifest) -> bytes:
+    """manifest.json as bytes; its digest is the bundle's digest."""
+    return (manifest.model_dump_json(by_alias=True, exclude_none=True, indent=1) + "\n").encode()

@@ -1,0 +1,42 @@
+"""Operator -> trainer: the run of one attempt, `run.yaml` in the attempt's ConfigMap. Also written by hand on a laptop."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import Field, StringConstraints
+
+from autotrain_api.base import Api, Integer, Name
+from autotrain_api.revision import Recipe
+from autotrain_api.trainingjob import Metric
+
+Uri = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+
+
+class RunConfig(Api):
+    """Everything one attempt of one revision needs to know."""
+
+    schema_version: Literal[1] = 1
+    name: Name
+    namespace: Name = "default"
+    revision: Name
+    attempt: Annotated[Integer, Field(ge=1)] = 1
+    recipe: Recipe
+    metric: Metric = "accuracy"
+    """The gate's metric: it picks the best epoch and is published."""
+    data_uri: Uri
+    """Where this process finds `recipe.data.uri`: a claim is mounted, so pvc://claim/path arrives as file:///mnt/data/path."""
+    output_uri: Uri
+    """The revision's bundle folder, file://...; it becomes a bundle when its manifest is written."""
+    micro_batch_size: Annotated[Integer, Field(ge=1)] | None = None
+    """Samples per forward pass after an out-of-memory; absent: the whole batch. The rest is accumulation."""
+
+
+def load_run(path: Path) -> RunConfig:
+    """Read run.yaml. Raises OSError, yaml.YAMLError or pydantic.ValidationError."""
+    return RunConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def dump_run(run: RunConfig) -> str:
+    """run.yaml as text."""
+    return yaml.safe_dump(run.to_dict(), sort_keys=False, allow_unicode=True)

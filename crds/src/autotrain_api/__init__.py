@@ -1,1 +1,1 @@
-"""The contract of autotrain: the TrainingJob, and what operator, trainer and server hand to each other. pydantic only."""
+"""The contract of autotrain: the TrainingJob, and what operator, trainer and server hand each other. Only pydantic."""

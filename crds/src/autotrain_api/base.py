@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
 
@@ -11,14 +11,17 @@ class Api(BaseModel):
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, strict=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_numbers(cls, value: Any) -> Any:
+        """Kubernetes takes 1.0 for an integer, and writers of JSON and YAML produce it."""
+        if not isinstance(value, dict):
+            return value
+        return {key: int(v) if isinstance(v, float) and v.is_integer() else v for key, v in value.items()}
+
     def to_dict(self) -> dict[str, Any]:
         """This object as JSON-ready data under its camelCase names, without absent (None) fields."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
-
-
-def _integral(value: object) -> object:
-    """Kubernetes takes 1.0 for an integer, JSON and YAML writers produce it."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi)?$"
@@ -27,5 +30,4 @@ QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi)?$"
 Text = Annotated[str, StringConstraints(max_length=1024)]
 Name = Annotated[str, StringConstraints(max_length=253)]
 Quantity = Annotated[str, StringConstraints(pattern=QUANTITY, max_length=32)] | Annotated[int, Field(ge=0)]
-Integer = Annotated[int, BeforeValidator(_integral)]
 Fraction = Annotated[float, Field(ge=0, le=1)]

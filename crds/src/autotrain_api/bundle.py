@@ -6,6 +6,8 @@
     golden/inputs.npy    uint8 [n, height, width, 3], as the engine gets them
     golden/scores.npy    float32 [n, classes], logits of the Float32 engine
     report/              plots, predictions, model card
+
+Paths are relative to the folder.
 """
 
 import hashlib
@@ -41,7 +43,7 @@ class ResolvedPreprocessing(Api):
     std: list[float]
     """`mean` and `std` for pixels in 0..1; they are inside the graph and stand here to be read."""
     decode_scale: Annotated[float, Field(ge=1)] = 2.0
-    """A large JPEG is decoded at the smallest scale whose short side is at least this many times the resize target's."""
+    """A large JPEG is decoded at the smallest scale whose short side is at least this many times the target's."""
 
 
 class GoldenSample(Api):

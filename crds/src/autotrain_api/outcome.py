@@ -1,4 +1,4 @@
-"""Trainer and server -> operator: how a run stands (GET /progress) and how it ended (the container's termination message)."""
+"""Trainer and server -> operator: how a run stands (GET /progress) and how it ended (termination message)."""
 
 from typing import Annotated, Literal
 

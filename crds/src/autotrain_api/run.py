@@ -1,4 +1,4 @@
-"""Operator -> trainer: the run of one attempt, `run.yaml` in the attempt's ConfigMap. Also written by hand on a laptop."""
+"""Operator -> trainer: the run of one attempt, `run.yaml` in the attempt's ConfigMap; on a laptop, by hand."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import Field, StringConstraints
 
-from autotrain_api.base import Api, Integer, Name
+from autotrain_api.base import Api, Name
 from autotrain_api.revision import Recipe
 from autotrain_api.trainingjob import Metric
 
@@ -20,7 +20,7 @@ class RunConfig(Api):
     name: Name
     namespace: Name = "default"
     revision: Name
-    attempt: Annotated[Integer, Field(ge=1)] = 1
+    attempt: Annotated[int, Field(ge=1)] = 1
     recipe: Recipe
     metric: Metric = "accuracy"
     """The gate's metric: it picks the best epoch and is published."""
@@ -28,7 +28,7 @@ class RunConfig(Api):
     """Where this process finds `recipe.data.uri`: a claim is mounted, so pvc://claim/path arrives as file:///mnt/data/path."""
     output_uri: Uri
     """The revision's bundle folder, file://...; it becomes a bundle when its manifest is written."""
-    micro_batch_size: Annotated[Integer, Field(ge=1)] | None = None
+    micro_batch_size: Annotated[int, Field(ge=1)] | None = None
     """Samples per forward pass after an out-of-memory; absent: the whole batch. The rest is accumulation."""
 
 

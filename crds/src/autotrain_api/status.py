@@ -88,7 +88,7 @@ class Status(Api):
     phase: str = ""
     observed_generation: int = 0
     revision: str = ""
-    conditions: list[ConditionStatus] = []
+    conditions: Annotated[list[ConditionStatus], Field(max_length=16)] = []
     progress: Progress | None = None
     metrics: Metrics | None = None
     attempts: Annotated[list[Attempt], Field(max_length=10)] = []

@@ -1,14 +1,14 @@
 """`spec` of a TrainingJob as types. The CRD file is the source for Kubernetes; a contract test holds both together.
 
 Only shape is checked here, as the API server does; what a value means (does this backbone exist?) is the operator's.
-A field whose absence means "find it" is None; every other default stands here and in the CRD and never changes in v1alpha1.
+A field whose absence means "find it" is None; every other default stands here and in the CRD and never changes.
 """
 
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from autotrain_api.base import Api, Fraction, Integer, Name, Quantity, Text
+from autotrain_api.base import Api, Fraction, Name, Quantity, Text
 
 Task = Literal["Classification"]
 Metric = Literal["accuracy", "macroF1"]
@@ -20,6 +20,7 @@ DataPart = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 ClassName = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 Percent = Annotated[float, Field(ge=0, lt=1)]
 LabelValue = Annotated[str, StringConstraints(max_length=63)]
+ClaimUri = Annotated[str, StringConstraints(pattern=r"^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/.*)?$", max_length=2048)]
 AnnotationValue = Annotated[str, StringConstraints(max_length=4096)]
 
 
@@ -33,7 +34,7 @@ class Data(Api):
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     test: DataPart | None = None
     test_fraction: Percent = 0
-    split_seed: Annotated[Integer, Field(ge=0, le=2_147_483_647)] = 17
+    split_seed: Annotated[int, Field(ge=0, le=2_147_483_647)] = 17
     image_column: DataPart | None = None
     label_column: DataPart | None = None
     group_column: DataPart | None = None
@@ -56,7 +57,7 @@ class Data(Api):
 class Model(Api):
     backbone: Annotated[str, StringConstraints(min_length=1, max_length=253)]
     pretrained: bool = True
-    image_size: Annotated[Integer, Field(ge=16, le=2048)] | None = None
+    image_size: Annotated[int, Field(ge=16, le=2048)] | None = None
 
 
 class Preprocessing(Api):
@@ -81,12 +82,12 @@ class Augmentation(Api):
 
 
 class Training(Api):
-    epochs: Annotated[Integer, Field(ge=1, le=10_000)] = 20
-    freeze_epochs: Annotated[Integer, Field(ge=0, le=10_000)] = 1
-    batch_size: Annotated[Integer, Field(ge=2, le=65_536)] | None = None
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 20
+    freeze_epochs: Annotated[int, Field(ge=0, le=10_000)] = 1
+    batch_size: Annotated[int, Field(ge=2, le=65_536)] | None = None
     learning_rate: Annotated[float, Field(gt=0, le=10)] | None = None
     precision: Literal["Auto", "Float32", "BFloat16"] = "Auto"
-    seed: Annotated[Integer, Field(ge=0, le=2_147_483_647)] = 17
+    seed: Annotated[int, Field(ge=0, le=2_147_483_647)] = 17
 
 
 class LocalReference(Api):
@@ -132,7 +133,7 @@ class Toleration(Api):
     operator: Literal["Exists", "Equal"] | None = None
     value: LabelValue | None = None
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-    toleration_seconds: Integer | None = None
+    toleration_seconds: int | None = None
 
 
 class Resources(Api):
@@ -166,20 +167,20 @@ class PodSettings(Api):
 
 
 class Compute(PodSettings):
-    gpus_per_node: Annotated[Integer, Field(ge=0, le=64)] | None = None
+    gpus_per_node: Annotated[int, Field(ge=0, le=64)] | None = None
 
 
 class Deadlines(Api):
-    pending_seconds: Annotated[Integer, Field(ge=1, le=2_592_000)] = 3_600
-    train_seconds: Annotated[Integer, Field(ge=1, le=31_536_000)] = 86_400
-    rollout_seconds: Annotated[Integer, Field(ge=10, le=86_400)] = 900
+    pending_seconds: Annotated[int, Field(ge=1, le=2_592_000)] = 3_600
+    train_seconds: Annotated[int, Field(ge=1, le=31_536_000)] = 86_400
+    rollout_seconds: Annotated[int, Field(ge=10, le=86_400)] = 900
 
 
 class Policy(Api):
-    retries: Annotated[Integer, Field(ge=0, le=100)] = 3
+    retries: Annotated[int, Field(ge=0, le=100)] = 3
     on_out_of_memory: Literal["ReduceBatch", "Fail"] = "ReduceBatch"
     deadlines: Deadlines = Deadlines()
-    ttl_seconds_after_finished: Annotated[Integer, Field(ge=0, le=31_536_000)] = 86_400
+    ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=31_536_000)] = 86_400
 
 
 class Storage(Api):
@@ -197,7 +198,7 @@ class Storage(Api):
 
 
 class Output(Api):
-    uri: Annotated[str, StringConstraints(pattern=r"^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/.*)?$", max_length=2048)] | None = None
+    uri: ClaimUri | None = None
     storage: Storage = Storage()
     reclaim: Literal["Retain", "Delete"] = "Retain"
 
@@ -215,18 +216,18 @@ class Gate(Api):
 
 class Postprocessing(Api):
     labels: Annotated[dict[str, ClassName], Field(max_length=10_000)] = {}
-    top_k: Annotated[Integer, Field(ge=1, le=1_000)] = 3
+    top_k: Annotated[int, Field(ge=1, le=1_000)] = 3
 
 
 class Limits(Api):
     max_body_bytes: Quantity = "10Mi"
-    max_pixels: Annotated[Integer, Field(ge=1, le=1_000_000_000)] = 50_000_000
-    timeout_seconds: Annotated[Integer, Field(ge=1, le=3_600)] = 10
+    max_pixels: Annotated[int, Field(ge=1, le=1_000_000_000)] = 50_000_000
+    timeout_seconds: Annotated[int, Field(ge=1, le=3_600)] = 10
 
 
 class Serving(PodSettings):
     enabled: bool = True
-    replicas: Annotated[Integer, Field(ge=0, le=1_000)] = 1
+    replicas: Annotated[int, Field(ge=0, le=1_000)] = 1
     revision: Annotated[str, StringConstraints(pattern=REVISION_PATTERN, max_length=13)] = ""
     postprocessing: Postprocessing = Postprocessing()
     limits: Limits = Limits()

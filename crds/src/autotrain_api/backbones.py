@@ -18,7 +18,7 @@ def known_backbones() -> dict[str, list[str]]:
 
 
 def is_known(name: str) -> bool:
-    """Whether `name` (`resnet18`, or with the tag of its weights `resnet18.a1_in1k`) is a backbone in the shipped image."""
+    """Whether `name` (`resnet18`, or with the tag of its weights `resnet18.a1_in1k`) is in the shipped image."""
     base, _, tag = name.partition(".")
     tags = known_backbones().get(base)
     return tags is not None and (not tag or tag in tags)

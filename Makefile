@@ -1,0 +1,73 @@
+# `make` alone lists the targets. Everything installs into .venv; nothing else on the machine is changed,
+# but for Debian's chromium package, which the browser tests need (said before it is installed).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DATA ?= digits
+CLUSTER ?= minicluster
+KEEP ?=
+PARTS := crds operator server_image trainer_image
+INSTALLED := $(VENV)/.installed
+TOOLS := $(VENV)/share/autotrain-tools
+CHROMIUM = $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help install tools browser demo test unit contract check format pins sync clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## install everything that is pinned into .venv
+
+$(INSTALLED): requirements.txt $(PARTS:%=%/pyproject.toml)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(PARTS:%=-e ./%)
+	touch $@
+
+tools: install ## find kubectl and helm, or fetch them
+	@PYTHONPATH=tests $(BIN)/python -m minicluster.binaries --into $(TOOLS)
+
+browser: ## install Debian's chromium, if there is no browser for the tests
+	@if [ -z "$(CHROMIUM)" ]; then \
+	  echo "The browser tests need chromium; installing Debian's package (apt-get)."; \
+	  $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	fi
+
+demo: tools ## train on handwritten digits and serve the model (KEEP=1 leaves it running, DATA=fashion-mnist, CLUSTER=current)
+	@PYTHONPATH=tests $(BIN)/python examples/demo.py --data $(DATA) --cluster $(CLUSTER) $(if $(KEEP),--keep)
+
+test: tools browser check ## install what is missing and run everything that CI runs
+	$(PYTEST) tests/unit tests/contract tests/minicluster/conformance tests/cluster tests/e2e tests/browser
+
+unit: install ## the inner loop, in seconds
+	$(PYTEST) -q tests/unit
+
+contract: install ## do the parts agree, are examples and docs true?
+	$(PYTEST) -q tests/contract
+
+check: tools ## lint, types, direction of imports, chart
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@PYTHONPATH=tests $(BIN)/python -m minicluster.binaries --into $(TOOLS) --run helm lint --strict charts/autotrain-operator
+
+format: install ## put the code into its form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+pins: install ## resolve requirements.in again
+	$(BIN)/python -m pip install --quiet uv==0.13.9
+	$(BIN)/uv pip compile requirements.in --universal --python-version 3.11 --upgrade --no-annotate --quiet \
+	  --no-emit-package autotrain-api --no-emit-package autotrain-operator --no-emit-package autotrain-server \
+	  --no-emit-package autotrain-trainer --custom-compile-command "make pins" -o requirements.txt
+
+sync: install ## copy the CRD into the chart and generate what is generated
+	cp crds/trainingjobs.autotrain.dev.yaml charts/autotrain-operator/files/
+	$(BIN)/python -m autotrain_trainer.backbones
+
+clean: ## remove what running leaves behind, but not .venv
+	rm -rf .demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,46 @@
+"""The one model of this process and how it stands: loading, verified, or refused with a reason."""
+
+import logging
+import threading
+from pathlib import Path
+
+from autotrain_api.names import Reason
+from autotrain_server.predictor import BundleError, Predictor
+
+log = logging.getLogger(__name__)
+
+
+class Model:
+    """Loads a bundle in the background; `predictor` is set once it is verified, `error` when it must not answer."""
+
+    def __init__(self, folder: Path, sha256: str = "") -> None:
+        self.folder = folder
+        self.predictor: Predictor | None = None
+        self.error: BundleError | None = None
+        self._sha256 = sha256 or None
+        self._thread = threading.Thread(target=self._load, name="load-bundle", daemon=True)
+
+    def start(self) -> None:
+        """Begin to load; returns at once."""
+        self._thread.start()
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until loading is over, one way or the other."""
+        self._thread.join(timeout)
+
+    def fail(self, error: BundleError) -> None:
+        """The engine stopped working: no more answers from here."""
+        self.error = error
+        log.error("model refused", extra={"reason": error.reason, "file": error.file, "detail": str(error)})
+
+    def _load(self) -> None:
+        try:
+            predictor = Predictor.load(self.folder, self._sha256)
+        except BundleError as error:
+            self.fail(error)
+        except Exception as error:  # whatever it is, the process stays and says why it is not ready
+            log.exception("model does not load")
+            self.fail(BundleError(Reason.CRASHED, "", f"{type(error).__name__}: {error}"))
+        else:
+            self.predictor = predictor
+            log.info("model ready", extra={"revision": predictor.manifest.revision, "digest": predictor.digest})

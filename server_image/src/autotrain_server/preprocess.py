@@ -1,0 +1,160 @@
+"""Bytes of a picture -> the network's input. The trainer's evaluation and the server use this one code.
+
+No engine and no HTTP here. Geometry is decided by `region_of`, pixels are moved by `decode`.
+"""
+
+import io
+import math
+from typing import NamedTuple
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from autotrain_api.bundle import ResolvedPreprocessing
+
+Pixels = NDArray[np.uint8]
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+MAX_PIXELS = 50_000_000
+PADDING = 128
+"""Grey level around a letterboxed picture."""
+TRANSPOSES = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation -> what turns the picture upright."""
+SWAPPING_ORIENTATIONS = (5, 6, 7, 8)
+EXIF_ORIENTATION = 0x0112
+HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis")
+RESAMPLING = {
+    "Nearest": Image.Resampling.NEAREST,
+    "Bilinear": Image.Resampling.BILINEAR,
+    "Bicubic": Image.Resampling.BICUBIC,
+    "Lanczos": Image.Resampling.LANCZOS,
+}
+
+Image.MAX_IMAGE_PIXELS = None  # `decode` has its own limit, which the caller sets
+
+
+class ImageError(ValueError):
+    """A picture that cannot be used. `status` is the HTTP status, `reason` one CamelCase word."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+
+
+class Region(NamedTuple):
+    """The part of a source picture that is seen, and the size at which it is drawn, in pixels."""
+
+    box: tuple[float, float, float, float]
+    """left, top, right, bottom in the source"""
+    width: int
+    height: int
+
+
+def decode(data: bytes, preprocessing: ResolvedPreprocessing, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """uint8 RGB [height, width, 3] at the network's size. Raises ImageError."""
+    image = _open(data, preprocessing, max_pixels)
+    region = region_of(image.width, image.height, preprocessing)
+    drawn = image.resize((region.width, region.height), RESAMPLING[preprocessing.interpolation], box=region.box)
+    if (drawn.width, drawn.height) == (preprocessing.width, preprocessing.height):
+        return np.asarray(drawn)
+    canvas = np.full((preprocessing.height, preprocessing.width, 3), PADDING, dtype=np.uint8)
+    top, left = (preprocessing.height - drawn.height) // 2, (preprocessing.width - drawn.width) // 2
+    canvas[top : top + drawn.height, left : left + drawn.width] = np.asarray(drawn)
+    return canvas
+
+
+def region_of(width: int, height: int, preprocessing: ResolvedPreprocessing) -> Region:
+    """Where the network looks in a picture of `width` x `height` pixels."""
+    wanted_width, wanted_height = preprocessing.width, preprocessing.height
+    if preprocessing.resize == "Squish":
+        return Region((0, 0, width, height), wanted_width, wanted_height)
+    if preprocessing.resize == "Letterbox":
+        scale = min(wanted_width / width, wanted_height / height)
+        drawn = max(1, round(width * scale)), max(1, round(height * scale))
+        return Region((0, 0, width, height), *drawn)
+    scale = min(width / wanted_width, height / wanted_height) * preprocessing.crop_fraction
+    seen_width, seen_height = min(width, wanted_width * scale), min(height, wanted_height * scale)
+    left, top = (width - seen_width) / 2, (height - seen_height) / 2
+    return Region((left, top, left + seen_width, top + seen_height), wanted_width, wanted_height)
+
+
+def _open(data: bytes, preprocessing: ResolvedPreprocessing, max_pixels: int) -> Image.Image:
+    """The upright RGB picture; a large JPEG comes scaled down."""
+    image = _header(data)
+    if image.width * image.height > max_pixels:
+        raise ImageError(
+            413,
+            "TooManyPixels",
+            f"the picture has {image.width} x {image.height} pixels; at most {max_pixels} are allowed",
+        )
+    try:
+        return _decode_jpeg(data, image, preprocessing) if _plain_jpeg(image) else _to_rgb(image)
+    except (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, MemoryError) as error:
+        raise ImageError(422, "DamagedImage", f"the {image.format} picture is truncated or damaged: {error}") from error
+
+
+def _header(data: bytes) -> Image.Image:
+    if not data:
+        raise ImageError(400, "EmptyImage", "the picture is empty: 0 bytes")
+    if data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS:
+        kind = "AVIF" if data[8:10] == b"av" else "HEIC"
+        raise ImageError(415, "UnsupportedImage", f"{kind} is not supported; send one of {', '.join(FORMATS)}")
+    try:
+        return Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError as error:
+        raise ImageError(415, "NotAnImage", f"the data is not a picture; send one of {', '.join(FORMATS)}") from error
+    except Exception as error:
+        raise ImageError(422, "DamagedImage", f"the picture's header is damaged: {error}") from error
+
+
+def _plain_jpeg(image: Image.Image) -> bool:
+    return image.format == "JPEG" and image.mode in ("RGB", "L")
+
+
+def _decode_jpeg(data: bytes, image: Image.Image, preprocessing: ResolvedPreprocessing) -> Image.Image:
+    """The whole JPEG at the smallest scale that leaves `decode_scale` pixels for each one the network sees."""
+    orientation = image.getexif().get(EXIF_ORIENTATION, 1)
+    width, height = image.size
+    if orientation in SWAPPING_ORIENTATIONS:
+        width, height = height, width
+    region = region_of(width, height, preprocessing)
+    seen_width, seen_height = region.box[2] - region.box[0], region.box[3] - region.box[1]
+    scale = min(1.0, max(region.width / seen_width, region.height / seen_height) * preprocessing.decode_scale)
+    pixels = simplejpeg.decode_jpeg(
+        data,
+        "RGB",
+        min_height=max(1, math.ceil(image.height * scale)),
+        min_width=max(1, math.ceil(image.width * scale)),
+        min_factor=1,
+    )
+    return _upright(Image.fromarray(pixels), orientation)
+
+
+def _upright(image: Image.Image, orientation: object) -> Image.Image:
+    method = TRANSPOSES.get(orientation) if isinstance(orientation, int) else None
+    return image if method is None else image.transpose(method)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """First frame, upright, eight bits, alpha over white."""
+    image.load()
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):
+        levels = np.asarray(image).astype(np.int64)
+        image = Image.fromarray((levels >> 8 if levels.max(initial=0) > 255 else levels).clip(0, 255).astype(np.uint8))
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, rgba)
+    return image.convert("RGB")

@@ -1,0 +1,95 @@
+"""Bundles in milliseconds: a linear classifier of mean colours as an ONNX graph, as the trainer leaves them."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+from autotrain_api import bundle
+from autotrain_api.bundle import GoldenSample, Manifest, ResolvedPreprocessing
+from autotrain_api.outcome import MetricValue
+
+CLASSES = ("red", "green", "blue")
+SIZE = 32
+
+
+def picture(colour: str | tuple[int, int, int], kind: str = "PNG", size: tuple[int, int] = (64, 48)) -> bytes:
+    """An encoded picture of one colour."""
+    file = io.BytesIO()
+    Image.new("RGB", size, colour).save(file, kind)
+    return file.getvalue()
+
+
+def graph(weights: np.ndarray, mean: float = 0.5) -> bytes:
+    """uint8 [n, SIZE, SIZE, 3] -> float32 [n, classes]: mean colour, normalised, times `weights` [3, classes]."""
+    nodes = [
+        helper.make_node("Cast", ["images"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["pixels", "scale"], ["unit"]),
+        helper.make_node("Sub", ["unit", "mean"], ["centred"]),
+        helper.make_node("ReduceMean", ["centred", "axes"], ["colour"], keepdims=0),
+        helper.make_node("MatMul", ["colour", "weights"], ["scores"]),
+    ]
+    constants = {
+        "scale": np.array(1 / 255, np.float32),
+        "mean": np.array(mean, np.float32),
+        "axes": np.array([1, 2], np.int64),
+        "weights": weights.astype(np.float32),
+    }
+    made = helper.make_graph(
+        nodes,
+        "colours",
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["n", SIZE, SIZE, 3])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", weights.shape[1]])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def write_bundle(folder: Path, classes: Sequence[str] = CLASSES, revision: str = "v1-0000000000") -> str:
+    """A complete bundle in `folder`; returns its digest."""
+    (folder / "golden").mkdir(parents=True)
+    (folder / "report").mkdir()
+    weights = 8 * np.eye(3)
+    inputs = np.stack([np.full((SIZE, SIZE, 3), 255 * np.eye(3, dtype=np.uint8)[i], np.uint8) for i in range(3)])
+    scores = ((inputs.mean(axis=(1, 2)) / 255 - 0.5) @ weights).astype(np.float32)
+    (folder / bundle.MODEL).write_bytes(graph(weights))
+    (folder / bundle.WEIGHTS).write_bytes(weights.tobytes())
+    np.save(folder / bundle.GOLDEN_INPUTS, inputs)
+    np.save(folder / bundle.GOLDEN_SCORES, scores)
+    Image.new("RGB", (40, 30), "white").save(folder / "report/loss.png")
+    return sign(folder, manifest_of(folder, classes, revision))
+
+
+def manifest_of(folder: Path, classes: Sequence[str], revision: str) -> Manifest:
+    return Manifest(
+        task="Classification",
+        name="colours",
+        namespace="default",
+        revision=revision,
+        classes=list(classes),
+        preprocessing=ResolvedPreprocessing(
+            height=SIZE, width=SIZE, resize="CropToFill", interpolation="Bilinear", mean=[0.5] * 3, std=[1.0] * 3
+        ),
+        metrics=[MetricValue(name="accuracy", value=0.9, samples=100, low=0.83, high=0.94)],
+        golden=[GoldenSample(prediction=name, label=name) for name in classes],
+        resolved={},
+        recipe={},
+        versions={},
+        files={},
+        created="2026-01-01T00:00:00Z",
+    )
+
+
+def sign(folder: Path, manifest: Manifest) -> str:
+    """Write the manifest with the digests of what lies in `folder` now; returns its digest."""
+    names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
+    files = {name: bundle.sha256_of(folder / name) for name in names if name != bundle.MANIFEST}
+    signed = manifest.model_copy(update={"files": files})
+    (folder / bundle.MANIFEST).write_bytes(bundle.dump_manifest(signed))
+    return bundle.sha256_of(folder / bundle.MANIFEST)

@@ -1,0 +1,164 @@
+"""A trained network becomes a bundle: exported, measured, written beside its place, verified, and moved there whole."""
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+from safetensors.torch import save_file
+
+from autotrain_api import bundle
+from autotrain_api.bundle import GoldenSample, Manifest, ResolvedPreprocessing
+from autotrain_api.names import Reason, Stage
+from autotrain_api.outcome import Succeeded
+from autotrain_api.run import RunConfig
+from autotrain_server.engine import Scores
+from autotrain_server.predictor import BundleError, Predictor, read_verified, softmax
+from autotrain_trainer.data.pictures import Pictures, PictureSet
+from autotrain_trainer.export import check_parity, export
+from autotrain_trainer.failures import RunError
+from autotrain_trainer.fit import History
+from autotrain_trainer.measure import confusion, measure, worst_classes
+from autotrain_trainer.model import Network
+from autotrain_trainer.report import model_card, write_report
+from autotrain_trainer.resolved import Resolved
+
+GOLDEN_MOST = 64
+GOLDEN_CLOSE = 8
+"""How many golden pictures are chosen for their small margin between the first two classes."""
+PACKAGES = ("torch", "torchvision", "timm", "fastai", "onnx", "openvino", "pillow", "simplejpeg", "numpy")
+
+
+def output_folder(run: RunConfig) -> Path:
+    """The bundle's folder. Raises RunError for an output that is not a file URI."""
+    parts = urlsplit(run.output_uri)
+    if parts.scheme != "file":
+        raise RunError(Stage.CONFIG, Reason.INVALID_SPEC, f"outputUri: {run.output_uri!r} is not a file:// URI")
+    return Path(unquote(parts.path))
+
+
+def work_folder(output: Path) -> Path:
+    """Beside the bundle: where it is written, and what later attempts of the revision find."""
+    return output.parent / f".{output.name}.work"
+
+
+def find_finished(output: Path, revision: str) -> Succeeded | None:
+    """The outcome of an earlier run whose verified bundle lies in `output`, or None."""
+    try:
+        manifest, digest = read_verified(output)
+    except (BundleError, OSError):
+        return None
+    if manifest.revision != revision:
+        return None
+    return Succeeded(bundle_sha256=digest, metrics=manifest.metrics, found=True)
+
+
+def prepare_output(output: Path) -> None:
+    """Make sure that the bundle can be written, before anything costs time. Raises RunError."""
+    probe = work_folder(output) / ".writable"
+    try:
+        probe.parent.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise RunError(Stage.EXPORT, Reason.OUTPUT_NOT_WRITABLE, f"{output} cannot be written: {error}") from error
+
+
+def make_bundle(
+    run: RunConfig,
+    network: Network,
+    preprocessing: ResolvedPreprocessing,
+    classes: Sequence[str],
+    pictures: PictureSet,
+    history: History,
+    resolved: Resolved,
+) -> Succeeded:
+    """Write the bundle of `run` and say what it is worth. Raises RunError."""
+    output = output_folder(run)
+    partial = work_folder(output) / "bundle"
+    shutil.rmtree(partial, ignore_errors=True)
+    (partial / "golden").mkdir(parents=True)
+    engine = export(network, partial / bundle.MODEL, preprocessing.height, preprocessing.width)
+    published = pictures.published
+    _, validation_difference = check_parity(network, engine, pictures.validation.pixels)
+    scores, difference = check_parity(network, engine, published.pixels)
+    save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, partial / bundle.WEIGHTS)
+    golden = write_golden(partial, scores, published, classes)
+    write_report(partial / bundle.REPORT, history, published, softmax(scores), classes)
+    predicted = scores.argmax(axis=1)
+    manifest = Manifest(
+        task=run.recipe.task,
+        name=run.name,
+        namespace=run.namespace,
+        revision=run.revision,
+        classes=list(classes),
+        preprocessing=preprocessing,
+        metrics=measure(predicted, published.targets, len(classes), run.metric),
+        golden=golden,
+        resolved=resolved.model_dump()
+        | {
+            "best_epoch": history.best_epoch,
+            "pictures": {
+                "train": len(pictures.train),
+                "validation": len(pictures.validation),
+                "test": len(pictures.test or ()),
+            },
+            "damaged": pictures.damaged[:20],
+            "float32_difference": max(difference, validation_difference),
+        },
+        recipe=run.recipe.to_dict(),
+        versions={"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES},
+        files={},
+        created=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
+    (partial / bundle.REPORT / "model_card.md").write_text(model_card(manifest, pictures.damaged), encoding="utf-8")
+    digest = finish(partial, output, manifest)
+    counts = confusion(predicted, published.targets, len(classes))
+    return Succeeded(bundle_sha256=digest, metrics=manifest.metrics, worst_classes=worst_classes(counts, classes))
+
+
+def write_golden(folder: Path, scores: Scores, pictures: Pictures, classes: Sequence[str]) -> list[GoldenSample]:
+    """Golden inputs and scores: a picture of each class, then those that were decided most narrowly."""
+    order = np.sort(scores, axis=1)
+    margins = order[:, -1] - order[:, -2]
+    firsts = [int(np.flatnonzero(pictures.targets == label)[0]) for label in np.unique(pictures.targets)]
+    chosen = firsts[: GOLDEN_MOST - GOLDEN_CLOSE]
+    chosen += [int(index) for index in np.argsort(margins) if int(index) not in chosen][:GOLDEN_CLOSE]
+    np.save(folder / bundle.GOLDEN_INPUTS, pictures.pixels[chosen])
+    np.save(folder / bundle.GOLDEN_SCORES, scores[chosen])
+    return [
+        GoldenSample(prediction=classes[int(scores[index].argmax())], label=pictures.samples[index].label)
+        for index in chosen
+    ]
+
+
+def finish(partial: Path, output: Path, manifest: Manifest) -> str:
+    """Sign, verify and move the bundle into its place; returns its digest. Raises RunError."""
+    files = sorted(path for path in partial.rglob("*") if path.is_file())
+    digests = {path.relative_to(partial).as_posix(): bundle.sha256_of(path) for path in files}
+    signed = manifest.model_copy(update={"files": digests})
+    (partial / bundle.MANIFEST).write_bytes(bundle.dump_manifest(signed))
+    for path in (*files, partial / bundle.MANIFEST):
+        _sync(path)
+    try:
+        predictor = Predictor.load(partial)
+    except BundleError as error:
+        raise RunError(Stage.EXPORT, Reason.EXPORT_MISMATCH, f"the finished bundle is refused: {error}") from error
+    if output.exists():
+        shutil.rmtree(output)
+    partial.rename(output)
+    _sync(output.parent)
+    return predictor.digest
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

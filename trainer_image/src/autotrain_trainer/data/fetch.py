@@ -1,0 +1,165 @@
+"""A data URI becomes a local folder: download with resume, check of the digest, safe extraction. Nothing about pictures."""
+
+import hashlib
+import os
+import shutil
+import stat
+import tarfile
+import threading
+import zipfile
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+import fsspec
+
+from autotrain_api.names import Reason, Stage
+from autotrain_trainer.failures import RunError
+
+CHUNK = 1 << 20
+DOWNLOAD_ATTEMPTS = 5
+Report = Callable[[str], None]
+"""Takes what is being done, in words."""
+
+
+def failure(reason: Reason, message: str) -> RunError:
+    return RunError(Stage.DATA, reason, message)
+
+
+def fetch(uri: str, sha256: str, work: Path, report: Report) -> Path:
+    """The folder with the data behind `uri`; archives are unpacked below `work`. Raises RunError."""
+    scheme = urlsplit(uri).scheme
+    if scheme in ("http", "https"):
+        source = download(uri, work / "download", report)
+    else:
+        source = Path(unquote(urlsplit(uri).path))
+        if not source.exists():
+            raise failure(Reason.DATA_NOT_FOUND, f"{uri}: there is no {source}")
+    if source.is_dir():
+        if sha256:
+            raise failure(Reason.DATA_DIGEST_MISMATCH, f"{uri} is a folder; spec.data.sha256 pins archives only")
+        return source
+    verify(source, sha256, uri)
+    report("unpacking data")
+    return unpack(source, work / "data", uri)
+
+
+def download(uri: str, target: Path, report: Report) -> Path:
+    """Fetch `uri`, going on where a broken connection stopped. Raises RunError."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_suffix(".partial")
+    partial.unlink(missing_ok=True)
+    last: Exception | None = None
+    for attempt in range(DOWNLOAD_ATTEMPTS):
+        if attempt:
+            threading.Event().wait(2.0 ** (attempt - 1))
+        try:
+            _copy(uri, partial, report)
+        except FileNotFoundError as error:
+            raise failure(Reason.DATA_NOT_FOUND, f"{uri}: not found (404)") from error
+        except PermissionError as error:
+            raise failure(Reason.DATA_NOT_FOUND, f"{uri}: access is denied") from error
+        except Exception as error:
+            if (status := getattr(error, "status", None)) in (401, 403, 410):
+                raise failure(Reason.DATA_NOT_FOUND, f"{uri}: the server answers {status}") from error
+            last = error
+            report(f"download interrupted ({type(error).__name__}), trying again")
+        else:
+            partial.rename(target)
+            return target
+    raise failure(
+        Reason.DATA_NOT_READABLE, f"{uri}: gave up after {DOWNLOAD_ATTEMPTS} attempts: {type(last).__name__}: {last}"
+    )
+
+
+def _copy(uri: str, partial: Path, report: Report) -> None:
+    """Append what is missing of `uri` to `partial`; start over where the server cannot seek."""
+    have = partial.stat().st_size if partial.exists() else 0
+    with fsspec.open(uri, "rb") as source:
+        size = getattr(source, "size", None)
+        if have and source.seekable() and size:
+            source.seek(have)
+        else:
+            have = 0
+        with partial.open("ab" if have else "wb") as file:
+            while chunk := source.read(CHUNK):
+                file.write(chunk)
+                have += len(chunk)
+                report(f"downloading data: {100 * have // size} %" if size else f"downloading data: {have >> 20} MiB")
+    if size and have != size:
+        raise ConnectionError(f"{have} of {size} bytes arrived")
+
+
+def verify(archive: Path, sha256: str, uri: str) -> None:
+    """Compare with the pinned digest, if there is one. Raises RunError."""
+    if not sha256:
+        return
+    with archive.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != sha256:
+        raise failure(Reason.DATA_DIGEST_MISMATCH, f"{uri}: sha256 is {found}, spec.data.sha256 says {sha256}")
+
+
+def unpack(archive: Path, folder: Path, uri: str) -> Path:
+    """Extract a tar or zip archive below `folder`. Raises RunError."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        if zipfile.is_zipfile(archive):
+            _unzip(archive, folder, uri)
+        elif tarfile.is_tarfile(archive):
+            _untar(archive, folder, uri)
+        else:
+            raise failure(Reason.DATA_ARCHIVE_INVALID, f"{uri} is neither a folder nor a tar or zip archive")
+    except (tarfile.FilterError, tarfile.LinkOutsideDestinationError) as error:
+        raise failure(Reason.DATA_ARCHIVE_UNSAFE, f"{uri}: {error}") from error
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise failure(Reason.DATA_ARCHIVE_INVALID, f"{uri}: the archive is damaged: {error}") from error
+    return folder
+
+
+def _untar(archive: Path, folder: Path, uri: str) -> None:
+    with tarfile.open(archive) as tar:
+        members = tar.getmembers()
+        for member in members:
+            _check_name(member.name, uri)
+            if member.islnk() or member.issym():
+                base = PurePosixPath() if member.islnk() else PurePosixPath(member.name).parent
+                _check_link(member.name, base, member.linkname, uri)
+            elif not (member.isfile() or member.isdir()):
+                raise failure(Reason.DATA_ARCHIVE_UNSAFE, f"{uri}: {member.name!r} is neither file, folder nor link")
+        _check_room(sum(member.size for member in members), folder, uri)
+        tar.extractall(folder, members, filter="data")
+
+
+def _unzip(archive: Path, folder: Path, uri: str) -> None:
+    with zipfile.ZipFile(archive) as zipped:
+        entries = zipped.infolist()
+        for entry in entries:
+            _check_name(entry.filename, uri)
+            if stat.S_ISLNK(entry.external_attr >> 16):
+                raise failure(Reason.DATA_ARCHIVE_UNSAFE, f"{uri}: {entry.filename!r} is a link")
+        _check_room(sum(entry.file_size for entry in entries), folder, uri)
+        zipped.extractall(folder)
+
+
+def _check_name(name: str, uri: str) -> None:
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts:
+        raise failure(Reason.DATA_ARCHIVE_UNSAFE, f"{uri}: {name!r} lies outside of the archive")
+
+
+def _check_link(name: str, base: PurePosixPath, target: str, uri: str) -> None:
+    resolved = os.path.normpath(base / target)
+    if PurePosixPath(target).is_absolute() or resolved.split("/", 1)[0] == "..":
+        raise failure(Reason.DATA_ARCHIVE_UNSAFE, f"{uri}: the link {name!r} -> {target!r} leaves the archive")
+
+
+def _check_room(size: int, folder: Path, uri: str) -> None:
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise failure(
+            Reason.DATA_ARCHIVE_INVALID, f"{uri} unpacks to {size >> 20} MiB; there is room for {free >> 20} MiB"
+        )

@@ -1,0 +1,224 @@
+"""A folder becomes samples, by `spec.data.layout`. Each reader returns Parts and raises RunError; nothing is decoded here."""
+
+import csv
+import gzip
+import io
+import re
+import struct
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from autotrain_api.names import Reason
+from autotrain_api.trainingjob import Data
+from autotrain_trainer.data.fetch import failure
+from autotrain_trainer.data.samples import Parts, Sample
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+VALIDATION_NAMES = ("validation", "valid", "val")
+SHOWN = 5
+"""How many names a message lists."""
+IDX_UBYTE = 0x08
+
+
+def read_parts(folder: Path, data: Data) -> Parts:
+    """The samples below `folder`, in the parts that it has. Raises RunError."""
+    return READERS[data.layout](_descend(folder, data), data)
+
+
+def classes_of(samples: Iterable[Sample], data: Data) -> list[str]:
+    """The classes in the order of the model's outputs: the spec's, else sorted naturally. Raises RunError."""
+    found = sorted({sample.label for sample in samples}, key=natural)
+    if data.classes:
+        if unknown := [name for name in found if name not in data.classes]:
+            raise failure(
+                Reason.DATA_LAYOUT_INVALID,
+                f"the data has classes that spec.data.classes does not list: {', '.join(unknown[:SHOWN])}",
+            )
+        return list(data.classes)
+    if len(found) < 2:
+        raise failure(Reason.DATA_ONE_CLASS, f"the data has one class only: {found[0] if found else 'none'}")
+    return found
+
+
+def natural(text: str) -> list[tuple[int, int, str]]:
+    """Sort key in which "2" comes before "10"."""
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", text) if part]
+
+
+def _descend(folder: Path, data: Data) -> Path:
+    """Into the one folder that many archives wrap everything in, unless it is a part itself."""
+    named = {data.train, data.validation, data.test, "train", *VALIDATION_NAMES}
+    inside = [path for path in folder.iterdir() if not path.name.startswith((".", "__MACOSX"))]
+    if len(inside) == 1 and inside[0].is_dir() and inside[0].name not in named:
+        below = [path for path in inside[0].iterdir() if path.is_dir() or path.suffix.lower() not in SUFFIXES]
+        return _descend(inside[0], data) if below else folder
+    return folder
+
+
+def _part(root: Path, name: str, what: str) -> Path:
+    """The part that the spec names, inside of the data. Raises RunError."""
+    path = (root / name).resolve()
+    if not path.is_relative_to(root.resolve()):
+        raise failure(Reason.DATA_LAYOUT_INVALID, f"spec.data.{what}: {name!r} lies outside of the data")
+    if not path.exists():
+        found = ", ".join(sorted(child.name for child in root.iterdir())[:SHOWN]) or "nothing"
+        raise failure(Reason.DATA_LAYOUT_INVALID, f"spec.data.{what}: there is no {name!r} in the data; found: {found}")
+    return path
+
+
+# --- ImageFolder: a folder per class
+
+
+def image_folder(root: Path, data: Data) -> Parts:
+    """train/<class>/*.jpg, validation/<class>/*.jpg; without a train folder the root itself holds the classes."""
+    train = _part(root, data.train, "train") if data.train else root / "train"
+    if not train.is_dir():
+        train = root
+    validation = _part(root, data.validation, "validation") if data.validation else None
+    if validation is None:
+        validation = next((root / name for name in VALIDATION_NAMES if (root / name).is_dir()), None)
+    test = _part(root, data.test, "test") if data.test else None
+    others = {path.resolve() for path in (validation, test) if path is not None}
+    parts = Parts(
+        _class_folders(train, root, others),
+        _class_folders(validation, root, set()) if validation else [],
+        _class_folders(test, root, set()) if test else [],
+    )
+    if not parts.train:
+        raise failure(
+            Reason.DATA_EMPTY,
+            f"no pictures in class folders below {train.relative_to(root.parent)}/ (layout ImageFolder)",
+        )
+    return parts
+
+
+def _class_folders(part: Path, root: Path, others: set[Path]) -> list[Sample]:
+    folders = [path for path in sorted(part.iterdir()) if path.is_dir() and path.resolve() not in others]
+    return [
+        Sample(file.relative_to(root).as_posix(), folder.name, file.read_bytes)
+        for folder in folders
+        for file in sorted(folder.rglob("*"))
+        if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
+    ]
+
+
+# --- Csv: a table of pictures and labels
+
+
+def table(root: Path, data: Data) -> Parts:
+    """train.csv with the columns image and label; paths are relative to the table or to the data."""
+    train = _part(root, data.train, "train") if data.train else _only_table(root)
+    validation = _part(root, data.validation, "validation") if data.validation else None
+    if validation is None and not data.train:
+        candidates = (root / f"{name}.csv" for name in VALIDATION_NAMES)
+        validation = next((path for path in candidates if path.is_file() and path != train), None)
+    parts = Parts(
+        _rows(train, root, data),
+        _rows(validation, root, data) if validation else [],
+        _rows(_part(root, data.test, "test"), root, data) if data.test else [],
+    )
+    if not parts.train:
+        raise failure(Reason.DATA_EMPTY, f"{train.name} has no rows")
+    return parts
+
+
+def _only_table(root: Path) -> Path:
+    tables = sorted(root.glob("*.csv"))
+    if (root / "train.csv") in tables:
+        return root / "train.csv"
+    if len(tables) != 1:
+        found = ", ".join(path.name for path in tables[:SHOWN]) or "none"
+        raise failure(Reason.DATA_LAYOUT_INVALID, f"name the table in spec.data.train; tables found: {found}")
+    return tables[0]
+
+
+def _rows(path: Path, root: Path, data: Data) -> list[Sample]:
+    image, label, group = data.image_column or "image", data.label_column or "label", data.group_column
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        columns = reader.fieldnames or []
+        for column in filter(None, (image, label, group)):
+            if column not in columns:
+                raise failure(
+                    Reason.DATA_LAYOUT_INVALID,
+                    f"{path.name} has no column {column!r}; columns found: {', '.join(columns) or 'none'}",
+                )
+        rows = list(reader)
+    samples, missing = [], []
+    for number, row in enumerate(rows, start=2):
+        file_path = _picture(path.parent, root, row[image] or "")
+        if file_path is None:
+            missing.append(f"line {number}: {row[image]!r}")
+        elif not row[label]:
+            raise failure(Reason.DATA_LAYOUT_INVALID, f"{path.name}, line {number}: the label is empty")
+        else:
+            samples.append(Sample(row[image], row[label].strip(), file_path.read_bytes, row[group] if group else None))
+    if missing:
+        raise failure(
+            Reason.DATA_LAYOUT_INVALID,
+            f"{path.name} names {len(missing)} pictures that are not in the data: {'; '.join(missing[:SHOWN])}",
+        )
+    return samples
+
+
+def _picture(folder: Path, root: Path, name: str) -> Path | None:
+    for base in (folder, root):
+        path = (base / name).resolve()
+        if name and path.is_relative_to(root.resolve()) and path.is_file():
+            return path
+    return None
+
+
+# --- Idx: the files of MNIST (http://yann.lecun.com/exdb/mnist)
+
+
+def idx(root: Path, data: Data) -> Parts:
+    """<prefix>-images-idx3-ubyte and <prefix>-labels-idx1-ubyte, also .gz; the prefix of training is `train`."""
+    return Parts(
+        _idx_samples(root, data.train or "train"),
+        _idx_samples(root, data.validation) if data.validation else [],
+        _idx_samples(root, data.test) if data.test else [],
+    )
+
+
+def _idx_samples(root: Path, prefix: str) -> list[Sample]:
+    images, labels = _idx_array(root, prefix, "images", 3), _idx_array(root, prefix, "labels", 1)
+    if len(images) != len(labels):
+        raise failure(Reason.DATA_LAYOUT_INVALID, f"{prefix}: {len(images)} images but {len(labels)} labels")
+    if not len(images):
+        raise failure(Reason.DATA_EMPTY, f"{prefix}: no images")
+    return [Sample(f"{prefix}[{i}]", str(labels[i]), _png(images[i])) for i in range(len(images))]
+
+
+def _png(pixels: np.ndarray) -> Callable[[], bytes]:
+    def encode() -> bytes:
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "PNG", compress_level=1)
+        return file.getvalue()
+
+    return encode
+
+
+def _idx_array(root: Path, prefix: str, what: str, dimensions: int) -> np.ndarray:
+    names = [f"{prefix}-{what}{dot}idx{dimensions}-ubyte{suffix}" for dot in "-." for suffix in ("", ".gz")]
+    path = next((root / name for name in names if (root / name).is_file()), None)
+    if path is None:
+        found = ", ".join(sorted(child.name for child in root.iterdir())[:SHOWN]) or "nothing"
+        raise failure(Reason.DATA_LAYOUT_INVALID, f"there is no {names[0]} (or .gz) in the data; found: {found}")
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        magic, *shape = struct.unpack(f">{1 + dimensions}I", content[: 4 * (1 + dimensions)])
+        values = np.frombuffer(content, np.uint8, offset=4 * (1 + dimensions))
+        if magic != IDX_UBYTE << 8 | dimensions:
+            raise ValueError(f"magic number {magic:#x}")
+        return values.reshape(shape)
+    except (struct.error, ValueError, OSError, EOFError) as error:
+        raise failure(
+            Reason.DATA_LAYOUT_INVALID, f"{path.name} is not an idx{dimensions}-ubyte file: {error}"
+        ) from error
+
+
+READERS: dict[str, Callable[[Path, Data], Parts]] = {"ImageFolder": image_folder, "Csv": table, "Idx": idx}

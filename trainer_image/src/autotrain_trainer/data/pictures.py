@@ -1,0 +1,177 @@
+"""Samples become pixels: each picture is read once, put on its side of the split, and decoded by the server's code.
+
+Training pictures are kept larger than the model's input, so that crops have something to choose from.
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autotrain_api.bundle import ResolvedPreprocessing
+from autotrain_api.names import Reason
+from autotrain_api.trainingjob import Data
+from autotrain_server.engine import cpu_limit
+from autotrain_server.preprocess import ImageError, decode
+from autotrain_trainer.data.fetch import Report, failure
+from autotrain_trainer.data.samples import Parts, Sample
+
+Side = Literal["train", "validation", "test"]
+CACHE_SCALE = 1.5
+"""Side of a cached training picture, in sides of the model's input."""
+DAMAGED_SHARE = 0.01
+NAMED = 5
+MEMORY_SHARE = 0.4
+"""Share of the container's memory that pixels may take; more goes to a file in the working folder."""
+MAX_PIXELS = 500_000_000
+
+
+@dataclass
+class Pictures:
+    """One side of the data: pixels uint8 [n, height, width, 3], targets int64 [n], and the samples they came from."""
+
+    pixels: NDArray[np.uint8]
+    targets: NDArray[np.int64]
+    samples: list[Sample]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+
+@dataclass
+class PictureSet:
+    train: Pictures
+    validation: Pictures
+    test: Pictures | None
+    damaged: list[str]
+    """Names and causes of pictures that were left out."""
+
+    @property
+    def published(self) -> Pictures:
+        """What the published metric is measured on: the test part when there is one."""
+        return self.test or self.validation
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    side: Side
+    sample: Sample
+    pixels: NDArray[np.uint8] | None
+    error: str = ""
+
+
+def load_pictures(
+    parts: Parts, classes: Sequence[str], data: Data, preprocessing: ResolvedPreprocessing, work: Path, report: Report
+) -> PictureSet:
+    """Read, split and decode everything. Raises RunError."""
+    given: list[tuple[Side, Sample]] = [("train", sample) for sample in parts.train]
+    given += [("validation", sample) for sample in parts.validation]
+    given += [("test", sample) for sample in parts.test]
+    larger = training_preprocessing(preprocessing)
+
+    def load(item: tuple[Side, Sample]) -> _Loaded:
+        side, sample = item
+        try:
+            content = sample.read()
+            side = side_of(sample, content, parts, data) if side == "train" else side
+            return _Loaded(side, sample, decode(content, larger if side == "train" else preprocessing, MAX_PIXELS))
+        except (ImageError, OSError) as error:
+            return _Loaded(side, sample, None, str(error))
+
+    loaded = []
+    with ThreadPoolExecutor(cpu_limit()) as threads:
+        for count, item in enumerate(threads.map(load, given), start=1):
+            loaded.append(item)
+            if count % 256 == 0:
+                report(f"reading pictures: {100 * count // len(given)} %")
+    damaged = check_damaged(loaded)
+    position = {name: index for index, name in enumerate(classes)}
+    sides = {side: _collect(loaded, side, position, work) for side in ("train", "validation", "test")}
+    _check_sides(sides, data)
+    return PictureSet(sides["train"], sides["validation"], sides["test"] if len(sides["test"]) else None, damaged)
+
+
+def side_of(sample: Sample, content: bytes, parts: Parts, data: Data) -> Side:
+    """By a hash of the picture (or its group): a file keeps its side when others come, and copies never straddle."""
+    what = sample.group.encode() if sample.group is not None else content
+    digest = hashlib.sha256(str(data.split_seed).encode() + b":" + hashlib.sha256(what).digest()).digest()
+    share = int.from_bytes(digest[:8]) / 2**64
+    test = data.test_fraction if not parts.test else 0.0
+    validation = data.validation_fraction if not parts.validation else 0.0
+    if share < test:
+        return "test"
+    return "validation" if share < test + validation else "train"
+
+
+def training_preprocessing(preprocessing: ResolvedPreprocessing) -> ResolvedPreprocessing:
+    """The same geometry, larger and without the centre crop."""
+    return preprocessing.model_copy(
+        update={
+            "height": round(preprocessing.height * CACHE_SCALE),
+            "width": round(preprocessing.width * CACHE_SCALE),
+            "crop_fraction": 1.0,
+            "decode_scale": 1.0,
+        }
+    )
+
+
+def check_damaged(loaded: Sequence[_Loaded]) -> list[str]:
+    """Names of the damaged pictures. Raises RunError when there are more than DAMAGED_SHARE."""
+    damaged = [f"{item.sample.name}: {item.error}" for item in loaded if item.pixels is None]
+    if len(damaged) > DAMAGED_SHARE * len(loaded):
+        raise failure(
+            Reason.DATA_DAMAGED,
+            f"{len(damaged)} of {len(loaded)} pictures are damaged, more than {DAMAGED_SHARE:.0%}: "
+            f"{'; '.join(damaged[:NAMED])}",
+        )
+    return damaged
+
+
+def _collect(loaded: Sequence[_Loaded], side: str, position: dict[str, int], work: Path) -> Pictures:
+    chosen = [item for item in loaded if item.side == side and item.pixels is not None]
+    samples = [item.sample for item in chosen]
+    targets = np.array([position[sample.label] for sample in samples], dtype=np.int64)
+    shape = (len(chosen), *(chosen[0].pixels.shape if chosen and chosen[0].pixels is not None else (1, 1, 3)))
+    pixels = _room(shape, work)
+    for index, item in enumerate(chosen):
+        pixels[index] = item.pixels
+    return Pictures(pixels, targets, samples)
+
+
+def _room(shape: tuple[int, ...], work: Path) -> NDArray[np.uint8]:
+    """An array in memory where there is room, else in a file of the working folder."""
+    if np.prod(shape) <= MEMORY_SHARE * memory_limit():
+        return np.empty(shape, np.uint8)
+    with tempfile.NamedTemporaryFile(dir=work, suffix=".pixels") as file:
+        return np.memmap(file, np.uint8, "w+", shape=shape)
+
+
+def memory_limit() -> int:
+    """Bytes this container may use: its cgroup's limit, or what the machine has free."""
+    free = 2**62
+    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+        if line.startswith("MemAvailable:"):
+            free = int(line.split()[1]) * 1024
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            return min(free, int(Path(path).read_text(encoding="ascii")))
+        except (OSError, ValueError):
+            continue
+    return free
+
+
+def _check_sides(sides: dict[str, Pictures], data: Data) -> None:
+    if not len(sides["train"]) or not len(sides["validation"]):
+        raise failure(
+            Reason.DATA_LAYOUT_INVALID,
+            f"too few pictures to split: {len(sides['train'])} for training, {len(sides['validation'])} for validation "
+            f"(validationFraction {data.validation_fraction})",
+        )
+    if len(set(sides["train"].targets.tolist())) < 2:
+        raise failure(Reason.DATA_ONE_CLASS, "the training part has pictures of one class only")

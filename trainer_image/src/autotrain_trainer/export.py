@@ -1,0 +1,75 @@
+"""torch -> ONNX, and the proof that both give the same scores."""
+
+import contextlib
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from autotrain_api.names import Reason, Stage
+from autotrain_server.engine import Engine, EngineError, OpenVinoEngine, Scores
+from autotrain_trainer.failures import RunError
+from autotrain_trainer.model import Network
+
+OPSET = 20
+EXAMPLE_BATCH = 2
+PARITY = 1e-4
+"""Largest |difference| between torch and the exported graph, in units of the largest |score| or 1, whichever is more."""
+TRIED_BATCHES = (1, 3)
+COMPARED_BATCH = 64
+
+
+def export(network: Network, path: Path, height: int, width: int) -> Engine:
+    """Write the graph to `path` (uint8 NHWC in, logits out, free batch) and compile it. Raises RunError."""
+    network.eval()
+    example = torch.zeros((EXAMPLE_BATCH, height, width, 3), dtype=torch.uint8)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                network,
+                (example,),
+                str(path),
+                input_names=["images"],
+                output_names=["scores"],
+                opset_version=OPSET,
+                dynamo=True,
+                external_data=False,
+                dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},),
+                verbose=False,
+            )
+        return OpenVinoEngine(path)
+    except (EngineError, RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
+        raise RunError(Stage.EXPORT, Reason.EXPORT_MISMATCH, f"the network does not export to ONNX: {error}") from error
+
+
+def try_export(network: Network, path: Path, height: int, width: int, seed: int) -> None:
+    """Export the untrained network and run it: what cannot be served fails before it costs training. Raises RunError."""
+    engine = export(network, path, height, width)
+    random = np.random.default_rng(seed)
+    for batch in TRIED_BATCHES:
+        check_parity(network, engine, random.integers(0, 256, (batch, height, width, 3), dtype=np.uint8))
+    path.unlink()
+
+
+def check_parity(network: Network, engine: Engine, images: NDArray[np.uint8]) -> tuple[Scores, float]:
+    """The engine's scores of `images` and their largest difference from torch's. Raises RunError when it is too large."""
+    scores, difference, scale = [], 0.0, 1.0
+    for start in range(0, len(images), COMPARED_BATCH):
+        batch = np.ascontiguousarray(images[start : start + COMPARED_BATCH])
+        served = engine.scores(batch)
+        with torch.no_grad():
+            wanted = network(torch.from_numpy(batch)).numpy()
+        difference = max(difference, float(np.abs(served - wanted).max()))
+        scale = max(scale, float(np.abs(wanted).max()))
+        scores.append(served)
+    if not difference <= PARITY * scale:
+        raise RunError(
+            Stage.EXPORT,
+            Reason.EXPORT_MISMATCH,
+            f"exported scores differ from torch's by {difference:.2g}; at most {PARITY * scale:.2g} is allowed",
+        )
+    return np.concatenate(scores), difference

@@ -1,0 +1,197 @@
+"""The training loop: fastai's Learner over arrays, a frozen phase and an unfrozen one, the best epoch's weights kept."""
+
+import copy
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from fastai.callback.core import Callback
+from fastai.callback.schedule import valley
+from fastai.callback.training import GradientAccumulation
+from fastai.data.core import DataLoaders
+from fastai.data.load import DataLoader
+from fastai.learner import Learner
+from fastai.optimizer import Adam
+from torch import Tensor, nn
+
+from autotrain_api.names import Reason, Stage
+from autotrain_api.run import RunConfig
+from autotrain_trainer.augment import BatchAugmentation
+from autotrain_trainer.data.pictures import Pictures, PictureSet
+from autotrain_trainer.failures import RunError
+from autotrain_trainer.measure import value_of
+from autotrain_trainer.model import Network, head_and_body
+from autotrain_trainer.progress import ProgressBoard
+from autotrain_trainer.resolved import PRECISIONS, Resolved
+
+WEIGHT_DECAY = 0.01
+BODY_SHARE = 0.1
+"""Learning rate of a pretrained body, in learning rates of the head."""
+FINDER_STEPS = 80
+FINDER_RANGE = (1e-4, 2e-2)
+"""Where a found learning rate may lie; outside of it the finder was misled by noise."""
+
+
+class History:
+    """What the plots show. `finder` is (rates, losses, chosen)."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+        self.epochs: list[dict[str, float]] = []
+        self.finder: tuple[list[float], list[float], float] | None = None
+        self.best_epoch = 0
+
+
+class Watch(Callback):
+    """After each step: progress and divergence. After each epoch: the metric, and the best weights."""
+
+    order = 65
+
+    def __init__(
+        self, board: ProgressBoard, history: History, metric: str, targets: np.ndarray, accumulated: int
+    ) -> None:
+        self.board = board
+        self.history = history
+        self.metric = metric
+        self.targets = targets
+        self.accumulated = accumulated
+        self.best = -math.inf
+        self.weights: dict[str, Tensor] = {}
+        self.done_epochs = 0
+        self.scores: list[Tensor] = []
+
+    def after_pred(self) -> None:
+        if not self.training:
+            self.scores.append(self.learn.pred.detach().float().cpu())
+
+    def after_batch(self) -> None:
+        if not self.training:
+            return
+        loss = float(self.learn.loss.detach())
+        if not math.isfinite(loss):
+            message = f"the loss became {loss} in epoch {self.done_epochs + 1}"
+            raise RunError(Stage.TRAINING, Reason.TRAINING_DIVERGED, message)
+        self.history.losses.append(loss)
+        step = max(1, len(self.history.losses) // self.accumulated)
+        self.board.step(self.done_epochs + 1, step, len(self.learn.xb[0]))
+
+    def after_epoch(self) -> None:
+        self.done_epochs += 1
+        scores = torch.cat(self.scores)
+        self.scores = []
+        value = value_of(self.metric, scores.argmax(dim=1).numpy(), self.targets, scores.shape[1])
+        validation = float(nn.functional.cross_entropy(scores, torch.from_numpy(self.targets)))
+        training = float(np.mean(self.history.losses[-max(1, len(self.learn.dls.train)) :]))
+        self.history.epochs.append({"training": training, "validation": validation, self.metric: value})
+        self.board.epoch_done(
+            f"epoch {self.done_epochs}: training loss {training:.4f}, validation loss {validation:.4f}, "
+            f"{self.metric} {value:.4f}"
+        )
+        if value > self.best:
+            self.best = value
+            self.history.best_epoch = self.done_epochs
+            self.weights = {name: tensor.detach().clone() for name, tensor in self.learn.model.state_dict().items()}
+
+
+def train(
+    network: Network,
+    pictures: PictureSet,
+    run: RunConfig,
+    resolved: Resolved,
+    board: ProgressBoard,
+    work: Path,
+    decided: Callable[[], None],
+) -> History:
+    """Train `network` in place; it ends with the weights of the best epoch. Raises RunError.
+
+    `decided` is called once everything in `resolved` is decided, before the first step.
+    """
+    settings, pretrained = run.recipe.training, run.recipe.model.pretrained
+    micro = min(run.micro_batch_size or resolved.batch_size, resolved.batch_size)
+    history = History()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    learner = make_learner(network.to(device), pictures, run, micro, work)
+    if resolved.learning_rate is None:
+        board.say("looking for the learning rate")
+        resolved.learning_rate, history.finder = find_learning_rate(learner)
+    decided()
+    network.precision = PRECISIONS[resolved.precision]
+    frozen = settings.freeze_epochs if pretrained else 0
+    accumulated = math.ceil(resolved.batch_size / micro)
+    watch = Watch(board, history, run.metric, pictures.validation.targets, accumulated)
+    callbacks: list[Any] = [watch]
+    if accumulated > 1:
+        callbacks.append(GradientAccumulation(resolved.batch_size))
+    epochs = frozen + settings.epochs
+    board.begin(epochs, epochs * max(1, len(learner.dls.train) // accumulated))
+    rate = resolved.learning_rate
+    with learner.no_bar(), learner.no_logging():
+        if frozen:
+            learner.freeze()
+            learner.fit_one_cycle(frozen, rate, cbs=callbacks, pct_start=0.5)
+            learner.unfreeze()
+        learner.fit_one_cycle(settings.epochs, slice(rate * BODY_SHARE, rate) if pretrained else rate, cbs=callbacks)
+    network.precision = None
+    network.load_state_dict(watch.weights)
+    network.to("cpu").eval()
+    return history
+
+
+def make_learner(network: Network, pictures: PictureSet, run: RunConfig, batch: int, work: Path) -> Learner:
+    """A Learner whose loaders cut batches out of the arrays."""
+    height, width = pictures.validation.pixels.shape[1:3]
+    seed = run.recipe.training.seed
+    augment = BatchAugmentation(run.recipe.augmentation, height, width, seed)
+    loaders = DataLoaders(
+        array_loader(pictures.train, batch, seed, augment), array_loader(pictures.validation, batch, seed), path=work
+    )
+    loaders.to(next(network.parameters()).device)
+    return Learner(
+        loaders,
+        network,
+        loss_func=nn.CrossEntropyLoss(),
+        opt_func=Adam,
+        splitter=head_and_body,
+        wd=WEIGHT_DECAY,
+        path=work,
+        train_bn=True,
+    )
+
+
+def array_loader(
+    pictures: Pictures, batch: int, seed: int, augment: Callable[[Tensor], Tensor] | None = None
+) -> DataLoader:
+    """A fastai loader of whole batches: no work per picture."""
+
+    def gather(indices: list[int]) -> tuple[Tensor, Tensor]:
+        chosen = np.asarray(indices)
+        images = torch.from_numpy(pictures.pixels[chosen])
+        return (augment(images) if augment else images), torch.from_numpy(pictures.targets[chosen])
+
+    training = augment is not None
+    loader = DataLoader(
+        list(range(len(pictures))),
+        bs=batch,
+        shuffle=training,
+        drop_last=training and len(pictures) > batch,
+        create_item=lambda index: index,
+        create_batch=gather,
+        num_workers=0,
+    )
+    loader.rng.seed(seed)
+    return loader
+
+
+def find_learning_rate(learner: Learner) -> tuple[float, tuple[list[float], list[float], float]]:
+    """Leslie Smith's range test (arXiv:1506.01186) with fastai's `valley`; weights are restored afterwards."""
+    before = copy.deepcopy(learner.model.state_dict())
+    with learner.no_bar(), learner.no_logging():
+        suggestion = learner.lr_find(num_it=FINDER_STEPS, show_plot=False, suggest_funcs=(valley,))
+    learner.model.load_state_dict(before)
+    learner.create_opt()
+    rate = float(np.clip(float(suggestion.valley), *FINDER_RANGE))
+    recorder = learner.recorder
+    return rate, ([float(rate) for rate in recorder.lrs], [float(loss) for loss in recorder.losses], rate)

@@ -1,0 +1,117 @@
+"""The network: a timm backbone that takes uint8 pictures, with what timm knows about its input."""
+
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from autotrain_api.bundle import ResolvedPreprocessing
+from autotrain_api.names import Reason, Stage
+from autotrain_api.run import RunConfig
+from autotrain_api.trainingjob import Model, Preprocessing
+from autotrain_trainer.failures import RunError
+
+INTERPOLATIONS = {"nearest": "Nearest", "bilinear": "Bilinear", "bicubic": "Bicubic", "lanczos": "Lanczos"}
+RESIZES = {"center": "CropToFill", "squash": "Squish", "border": "Letterbox"}
+
+
+class Network(nn.Module):
+    """uint8 [n, height, width, 3] -> float32 logits [n, classes]; normalisation is inside, so it is exported along."""
+
+    def __init__(self, backbone: nn.Module, mean: list[float], std: list[float]) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.precision: torch.dtype | None = None
+        """Autocast type of the training steps; None is float32. Evaluation is float32 always, as served."""
+        self.register_buffer("mean", 255 * torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", 255 * torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        self.mean: Tensor
+        self.std: Tensor
+
+    def forward(self, images: Tensor) -> Tensor:
+        pixels = (images.permute(0, 3, 1, 2).float() - self.mean) / self.std
+        if self.precision is None or not self.training:
+            scores: Tensor = self.backbone(pixels)
+            return scores
+        with torch.autocast(pixels.device.type, self.precision):
+            scores = self.backbone(pixels)
+        return scores.float()
+
+
+def build(run: RunConfig, classes: int) -> tuple[Network, ResolvedPreprocessing]:
+    """The network with a fresh head for `classes`, and how pictures come to its input. Raises RunError."""
+    model = run.recipe.model
+    backbone = create_backbone(model, classes)
+    preprocessing = resolve_preprocessing(backbone, model, run.recipe.preprocessing)
+    network = Network(backbone, preprocessing.mean, preprocessing.std)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network, preprocessing
+
+
+def create_backbone(model: Model, classes: int) -> nn.Module:
+    """timm's model. Raises RunError with MODEL_INVALID or PRETRAINED_WEIGHTS_UNAVAILABLE."""
+    options: dict[str, Any] = {"pretrained": model.pretrained, "num_classes": classes}
+    if model.image_size is not None:
+        try:
+            return _create(model, options | {"img_size": model.image_size})
+        except TypeError:
+            pass  # a convolutional network takes any size and has no such argument
+    return _create(model, options)
+
+
+def _create(model: Model, options: dict[str, Any]) -> nn.Module:
+    try:
+        backbone: nn.Module = timm.create_model(model.backbone, **options)
+    except TypeError:
+        raise
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+        if model.pretrained and not _builds_without_weights(model, options):
+            raise RunError(
+                Stage.MODEL, Reason.MODEL_INVALID, f"timm cannot build {model.backbone!r}: {text}"
+            ) from error
+        if model.pretrained:
+            raise RunError(
+                Stage.MODEL,
+                Reason.PRETRAINED_WEIGHTS_UNAVAILABLE,
+                f"the pretrained weights of {model.backbone!r} cannot be had: {text}",
+            ) from error
+        raise RunError(Stage.MODEL, Reason.MODEL_INVALID, f"timm cannot build {model.backbone!r}: {text}") from error
+    return backbone
+
+
+def _builds_without_weights(model: Model, options: dict[str, Any]) -> bool:
+    try:
+        timm.create_model(model.backbone, **(options | {"pretrained": False}))
+    except Exception:  # noqa: BLE001 - only whether it builds is asked; the caller reports the first error
+        return False
+    return True
+
+
+def resolve_preprocessing(backbone: nn.Module, model: Model, wanted: Preprocessing) -> ResolvedPreprocessing:
+    """What the spec says, and for the rest what timm knows about the backbone."""
+    known = timm.data.resolve_model_data_config(backbone)
+    height, width = (model.image_size, model.image_size) if model.image_size else known["input_size"][1:]
+    return ResolvedPreprocessing(
+        height=height,
+        width=width,
+        resize=wanted.resize or RESIZES.get(known.get("crop_mode", "center"), "CropToFill"),  # type: ignore[arg-type]
+        interpolation=wanted.interpolation or INTERPOLATIONS.get(known["interpolation"], "Bicubic"),  # type: ignore[arg-type]
+        crop_fraction=float(
+            wanted.crop_fraction or (known["crop_pct"] if wanted.resize in (None, "CropToFill") else 1.0)
+        ),
+        mean=[float(value) for value in wanted.mean or known["mean"]],
+        std=[float(value) for value in wanted.std or known["std"]],
+    )
+
+
+def head_and_body(network: Network) -> list[list[nn.Parameter]]:
+    """Parameter groups [body, head]: the head is timm's classifier, which learns alone while the body is frozen."""
+    classifier = network.backbone.get_classifier()  # type: ignore[operator]
+    parts = classifier if isinstance(classifier, tuple) else (classifier,)
+    head = {id(parameter) for part in parts for parameter in part.parameters()}
+    return [
+        [parameter for parameter in network.parameters() if id(parameter) not in head],
+        [parameter for parameter in network.parameters() if id(parameter) in head],
+    ]

@@ -1,0 +1,1 @@
+"""Recipes: one module per task, read top to bottom."""

@@ -1,0 +1,90 @@
+"""What is decided once per revision and kept: batch size, learning rate, precision. Later attempts read it again."""
+
+import copy
+import json
+import time
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch.nn import functional
+
+from autotrain_api.names import Reason, Stage
+from autotrain_api.trainingjob import Training
+from autotrain_trainer.failures import LARGEST_BATCH, RunError
+from autotrain_trainer.model import Network
+
+SMALLEST_BATCH = 8
+STEPS_PER_EPOCH = 12
+"""A found batch size leaves at least this many steps in an epoch."""
+BFLOAT16_GAIN = 0.9
+"""bfloat16 is taken when a warm-up step takes less than this share of float32's time."""
+WARM_UP_BATCH = 16
+FILE = "resolved.json"
+
+
+class Resolved(BaseModel):
+    """resolved.json"""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+    batch_size: int
+    precision: str
+    learning_rate: float | None = None
+    threads: int
+    seed: int
+
+
+def load(folder: Path) -> Resolved | None:
+    """What an earlier attempt decided, or None."""
+    try:
+        return Resolved.model_validate_json((folder / FILE).read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
+
+
+def save(resolved: Resolved, folder: Path) -> None:
+    """Write resolved.json; complete or not at all. Raises RunError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / f".{FILE}.partial"
+        partial.write_text(json.dumps(resolved.model_dump(), indent=1) + "\n", encoding="utf-8")
+        partial.rename(folder / FILE)
+    except OSError as error:
+        raise RunError(Stage.EXPORT, Reason.OUTPUT_NOT_WRITABLE, f"{folder} cannot be written: {error}") from error
+
+
+def batch_size_for(training: Training, pictures: int) -> int:
+    """The spec's, or the largest power of two that leaves enough steps."""
+    if training.batch_size is not None:
+        return min(training.batch_size, pictures)
+    size = LARGEST_BATCH
+    while size > SMALLEST_BATCH and pictures // size < STEPS_PER_EPOCH:
+        size //= 2
+    return min(size, pictures)
+
+
+def precision_for(training: Training, network: Network, height: int, width: int) -> str:
+    """The spec's, or the one whose warm-up steps are faster on this machine."""
+    if training.precision != "Auto":
+        return training.precision
+    device = next(network.parameters()).device
+    images = torch.randint(0, 256, (WARM_UP_BATCH, height, width, 3), dtype=torch.uint8, device=device)
+    seconds = {name: _step_seconds(network, images, kind) for name, kind in PRECISIONS.items()}
+    return "BFloat16" if seconds["BFloat16"] < BFLOAT16_GAIN * seconds["Float32"] else "Float32"
+
+
+PRECISIONS: dict[str, torch.dtype | None] = {"Float32": None, "BFloat16": torch.bfloat16}
+
+
+def _step_seconds(network: Network, images: torch.Tensor, precision: torch.dtype | None) -> float:
+    """Time of a training step on a copy of the network; the first one warms up."""
+    trial = copy.deepcopy(network).train()
+    trial.precision = precision
+    seconds = 0.0
+    for _ in range(3):
+        started = time.perf_counter()
+        scores = trial(images)
+        functional.cross_entropy(scores, torch.zeros(len(images), dtype=torch.long, device=scores.device)).backward()
+        seconds = time.perf_counter() - started
+    return seconds

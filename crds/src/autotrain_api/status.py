@@ -61,6 +61,8 @@ class RevisionRecord(Api):
     trained: Literal["Succeeded", "Failed"] | None = None
     reason: str = ""
     attempts: int = 0
+    crashes: int = 0
+    """Attempts that count against policy.retries."""
     failure: Failure | None = None
     gate: Literal["Passed", "Refused"] | None = None
     rollout: Literal["Succeeded", "Failed"] | None = None

@@ -1,0 +1,126 @@
+"""Manifests of one attempt: the Job and the ConfigMap with its run.yaml. Pure; created once and never updated."""
+
+import hashlib
+
+from autotrain_api import names
+from autotrain_api.revision import recipe_of
+from autotrain_api.run import RunConfig, dump_run
+from autotrain_api.trainingjob import Spec
+
+from autotrain_operator import pods, storage
+from autotrain_operator.kube import Object
+from autotrain_operator.pods import Owner
+from autotrain_operator.settings import Settings
+
+CONTAINER = "trainer"
+GRACE_SECONDS = 60
+LONGEST_NAME = 63
+
+
+def job_name(name: str, revision: str, attempt: int) -> str:
+    """`<name>-<revision>-<n>`; the pods carry it as a label, so it is cut to 63 characters, and stays unique."""
+    suffix = f"-{revision}-{attempt}"
+    if len(name) + len(suffix) <= LONGEST_NAME:
+        return name + suffix
+    short = f"-{hashlib.sha256(name.encode()).hexdigest()[:6]}{suffix}"
+    return name[: LONGEST_NAME - len(short)].rstrip("-") + short
+
+
+def job(
+    owner: Owner, spec: Spec, revision: str, attempt: int, settings: Settings, together: bool
+) -> Object:
+    """The Job of one attempt. It never tries again by itself; a disrupted pod is replaced for free."""
+    name = job_name(owner.name, revision, attempt)
+    labels = {names.LABEL_REVISION: revision, names.LABEL_ATTEMPT: str(attempt)}
+    compute = spec.compute
+    template_labels = {**compute.labels, **owner.labels(names.COMPONENT_TRAINING), **labels}
+    body = pod(owner, spec, name, settings)
+    if together:
+        body["affinity"] = pods.together(compute.affinity, owner)
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": owner.metadata(name, names.COMPONENT_TRAINING, labels),
+        "spec": {
+            "backoffLimit": 0,
+            "podReplacementPolicy": "Failed",
+            "podFailurePolicy": {
+                "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
+            },
+            "template": {
+                "metadata": {"labels": template_labels} | pods.present(annotations=compute.annotations),
+                "spec": body,
+            },
+        },
+    }
+
+
+def pod(owner: Owner, spec: Spec, config_map: str, settings: Settings) -> Object:
+    """The training pod's spec."""
+    compute = spec.compute
+    data_claim = storage.data_of(spec)[1]
+    models = storage.models_of(owner, spec)
+    mounts = [
+        {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 - shared memory of the pod
+        {"name": "config", "mountPath": names.CONFIG_PATH, "readOnly": True},
+        {"name": "models", "mountPath": names.MODELS_PATH},
+    ]
+    volumes = [
+        {"name": "shm", "emptyDir": {"medium": "Memory"}},
+        {"name": "config", "configMap": {"name": config_map}},
+        storage.claim_volume("models", models.claim),
+    ]
+    if data_claim:
+        same = data_claim == models.claim
+        mounts.append({"name": "models" if same else "data", "mountPath": names.DATA_PATH, "readOnly": True})
+        volumes += [] if same else [storage.claim_volume("data", data_claim)]
+    image = compute.image or settings.trainer_image
+    trainer = pods.container(CONTAINER, image, compute, settings, {}, mounts)
+    trainer["args"] = ["train", "--config", f"{names.CONFIG_PATH}/{names.RUN_FILE}"]
+    if wanted := with_gpus(pods.resources(compute, settings.training_resources), gpus(spec, settings), settings):
+        trainer["resources"] = wanted
+    return pods.pod_spec(compute, settings, trainer, volumes) | {
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+    }
+
+
+def gpus(spec: Spec, settings: Settings) -> int:
+    wanted = spec.compute.gpus_per_node
+    return settings.gpus_per_node if wanted is None else wanted
+
+
+def with_gpus(wanted: Object, count: int, settings: Settings) -> Object:
+    """GPUs are limits; Kubernetes takes the same number as the request."""
+    if not count:
+        return wanted
+    return {**wanted, "limits": {**wanted.get("limits", {}), settings.gpu_resource: count}}
+
+
+def config_map(owner: Owner, spec: Spec, job_object: Object, micro_batch_size: int | None) -> Object:
+    """run.yaml of the attempt whose Job is `job_object`; it goes when the Job goes."""
+    revision = job_object["metadata"]["labels"][names.LABEL_REVISION]
+    attempt = int(job_object["metadata"]["labels"][names.LABEL_ATTEMPT])
+    run = RunConfig(
+        name=owner.name,
+        namespace=owner.namespace,
+        revision=revision,
+        attempt=attempt,
+        recipe=recipe_of(spec),
+        metric=spec.gate.metric,
+        data_uri=storage.data_of(spec)[0],
+        output_uri=f"file://{storage.models_of(owner, spec).bundle(revision)}",
+        micro_batch_size=micro_batch_size,
+    )
+    name = job_object["metadata"]["name"]
+    metadata = owner.metadata(name, names.COMPONENT_TRAINING, {names.LABEL_REVISION: revision})
+    metadata["ownerReferences"] = [
+        {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": job_object["metadata"]["uid"], "controller": True}
+    ]
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": metadata,
+        "immutable": True,
+        "data": {names.RUN_FILE: dump_run(run)},
+    }

@@ -1,0 +1,64 @@
+"""Pods that neither run nor fail: one table of what they wait for, and what a person can do. Pure."""
+
+from typing import NamedTuple
+
+from autotrain_api.names import Reason
+
+from autotrain_operator.kube import Object
+
+MESSAGE_LENGTH = 500
+
+
+class Waiting(NamedTuple):
+    reason: Reason
+    message: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+IMAGE_HINT = "Check the image's name and tag, and imagePullSecrets."
+CONTAINER_STATES = {
+    "ImagePullBackOff": (Reason.IMAGE_PULL, IMAGE_HINT),
+    "ErrImagePull": (Reason.IMAGE_PULL, IMAGE_HINT),
+    "ErrImageNeverPull": (Reason.IMAGE_PULL, "The image is not on the node, and the pull policy is Never."),
+    "InvalidImageName": (Reason.IMAGE_PULL, IMAGE_HINT),
+    "CreateContainerConfigError": (Reason.CONTAINER_CONFIG, "Check the Secrets and ConfigMaps that env names."),
+    "CreateContainerError": (Reason.CONTAINER_CONFIG, "See `kubectl describe pod`."),
+    "RunContainerError": (Reason.CONTAINER_CONFIG, "See `kubectl describe pod`."),
+    "CrashLoopBackOff": (Reason.CRASHED, "See `kubectl logs --previous`."),
+}
+VOLUME_WORDS = ("persistentvolumeclaim", "volume")
+
+
+def waiting_of(pod: Object) -> Waiting | None:
+    """What the pod waits for, as far as it says."""
+    status = pod.get("status", {})
+    for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
+        state = container.get("state", {}).get("waiting") or {}
+        if state.get("reason") in CONTAINER_STATES:
+            reason, hint = CONTAINER_STATES[state["reason"]]
+            return Waiting(reason, f"{state['reason']}: {state.get('message', '')}"[:MESSAGE_LENGTH], hint)
+    for condition in status.get("conditions", []):
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return _unscheduled(condition.get("message", ""))
+    return None
+
+
+def _unscheduled(message: str) -> Waiting:
+    text = message[:MESSAGE_LENGTH]
+    if any(word in message.lower() for word in VOLUME_WORDS):
+        hint = "Check the claim and its storage class (spec.output.storage.storageClassName) with `kubectl describe pvc`."
+        return Waiting(Reason.VOLUME_NOT_BOUND, text, hint)
+    if "nvidia.com/gpu" in message or "Insufficient" in message:
+        return Waiting(Reason.UNSCHEDULABLE, text, "Lower spec.compute.gpusPerNode or resources, or add nodes.")
+    return Waiting(Reason.UNSCHEDULABLE, text, "Check nodeSelector, tolerations and affinity.")
+
+
+def refused(message: str) -> Waiting:
+    """The API server refused a pod or a child."""
+    text = message[:MESSAGE_LENGTH]
+    if "exceeded quota" in message:
+        return Waiting(Reason.QUOTA_EXCEEDED, text, "Raise the namespace's ResourceQuota or lower the resources.")
+    return Waiting(Reason.FORBIDDEN, text, "See the message; the spec asks for what the namespace forbids.")

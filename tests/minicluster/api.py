@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from minicluster import apply, patches, scale, selectors
-from minicluster.admission import Definitions
-from minicluster.deletion import Deletion, DeleteOptions
+from minicluster.definitions import Definitions
+from minicluster.deletion import DeleteOptions, Deletion
 from minicluster.errors import ApiError, bad_request, modified, not_found
 from minicluster.resources import Object, Resource, Resources
-from minicluster.store import Change, Store, Subscription
+from minicluster.store import Change, Event, Store, Subscription
 from minicluster.writes import Options, Writes
 
 __all__ = ["Api", "ApiError", "Change", "Object", "Subscription"]
@@ -30,13 +30,21 @@ class Api:
         self.log_reader: LogReader | None = None
         self.writes = Writes(self.store, self.resources)
         self.deletion = Deletion(self.store, self.resources)
-        self.store.listeners += [Definitions(self.store, self.resources).seen, self.deletion.seen]
+        definitions = Definitions(self.store, self.resources)
+        self.store.listeners += [definitions.seen, self.deletion.seen, self._provide_account]
         for name in ("default", "kube-system", "kube-public"):
             self.create("Namespace", {"metadata": {"name": name}})
 
     async def run(self) -> None:
         """Garbage collection, namespace deletion and disruption budgets, until cancelled."""
         await self.deletion.run()
+
+    def _provide_account(self, resource: Resource, event: Event) -> None:
+        """Every namespace has the service account that pods get which name none."""
+        if resource.kind == "Namespace" and event.type == "ADDED":
+            self.create(
+                "ServiceAccount", {"metadata": {"name": "default", "namespace": event.object["metadata"]["name"]}}
+            )
 
     # The calls of controllers and kubelet: by Kind word, on copies, with the rights of an administrator.
 
@@ -46,18 +54,14 @@ class Api:
     def find(self, kind: str, namespace: str | None, name: str) -> Object | None:
         return copy.deepcopy(self.store.find(self.resources[kind], namespace, name))
 
-    def list(
-        self, kind: str, namespace: str | None = None, labels: Mapping[str, str] | None = None
-    ) -> list[Object]:
+    def list(self, kind: str, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> list[Object]:
         items = self.store.items(self.resources[kind], namespace)
         return [copy.deepcopy(item) for item in items if selectors.has_labels(item, labels or {})]
 
     def create(self, kind: str, body: Object) -> Object:
         return copy.deepcopy(self.writes.create(self.resources[kind], body, Options()))
 
-    def patch(
-        self, kind: str, namespace: str | None, name: str, merge_patch: Object, subresource: str = ""
-    ) -> Object:
+    def patch(self, kind: str, namespace: str | None, name: str, merge_patch: Object, subresource: str = "") -> Object:
         resource = self.resources[kind]
         current = self.stored(resource, namespace, name)
         return copy.deepcopy(self._patched(resource, current, patches.json_merge, merge_patch, Options(), subresource))

@@ -174,7 +174,7 @@ def _settle_conflicts(others: Owned, there: dict[Path, Any], wanted: dict[Path, 
     for entry, paths in others:
         taken = {path for path in paths & set(wanted) if path[-1] != "." and there.get(path) != wanted[path]}
         settled.append((entry, paths - taken))
-        using = f" with subresource \"{entry['subresource']}\"" if entry.get("subresource") else ""
+        using = f' with subresource "{entry["subresource"]}"' if entry.get("subresource") else ""
         if entry["operation"] == "Update":
             using += f" using {entry['apiVersion']}"
         for path in sorted(taken):
@@ -184,7 +184,9 @@ def _settle_conflicts(others: Owned, there: dict[Path, Any], wanted: dict[Path, 
         return settled
     texts = [f"{cause['message']}: {cause['field']}" for cause in causes]
     counted = "1 conflict" if len(causes) == 1 else f"{len(causes)} conflicts"
-    message = f"Apply failed with {counted}: {texts[0]}" if len(causes) == 1 else f"Apply failed with {counted}: {texts}"
+    message = (
+        f"Apply failed with {counted}: {texts[0]}" if len(causes) == 1 else f"Apply failed with {counted}: {texts}"
+    )
     raise ApiError(409, "Conflict", message, {"causes": causes})
 
 

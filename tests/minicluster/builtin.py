@@ -49,15 +49,17 @@ def model_schema(name: str, nested: Callable[[str], Object]) -> Object:
     if name in RECURSIVE:
         return {"type": "object", **ANYTHING}
     model: Any = getattr(models, name)
+    known = dict(model.model_fields) | {field.alias: field for field in model.model_fields.values() if field.alias}
     properties: Object = {}
     required = []
     for attribute, type_name in model.openapi_types.items():
-        field = model.model_fields[attribute]
+        field = known[attribute]
         described = {"description": field.description} if field.description else {}
         properties[model.attribute_map[attribute]] = {**_typed(attribute, type_name, field, nested), **described}
         if field.is_required():
             required.append(model.attribute_map[attribute])
-    described = {"description": model.__doc__.strip()} if model.__doc__ else {}
+    told = " ".join((model.__doc__ or "").partition("Attributes:")[0].split())
+    described = {"description": told} if told else {}
     return {"type": "object", "properties": properties, **({"required": required} if required else {}), **described}
 
 

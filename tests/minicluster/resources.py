@@ -27,6 +27,7 @@ class Resource:
     schema: Object | None = None
     """The structural schema of a custom resource; None for built-in kinds."""
     columns: list[Object] = field(default_factory=list)
+    verbs: tuple[str, ...] = READ_WRITE
     scale: Object | None = None
     """subresources.scale of a CustomResourceDefinition, or the same paths for a built-in kind."""
 
@@ -69,6 +70,11 @@ def _apps(plural: str, kind: str, short: str) -> Resource:
     return Resource("apps", "v1", plural, kind, True, (short,), ("status", *scalable), ("all",), True)
 
 
+def _review(group: str, plural: str, kind: str, namespaced: bool = False) -> Resource:
+    """A question that is answered and never stored."""
+    return Resource(f"{group}.k8s.io", "v1", plural, kind, namespaced, verbs=("create",))
+
+
 STATUS = ("status",)
 ALL = ("all",)
 
@@ -76,9 +82,7 @@ ALL = ("all",)
 def built_in() -> list[Resource]:
     return [
         _core("namespaces", "Namespace", "ns", subresources=STATUS, namespaced=False),
-        _core(
-            "pods", "Pod", "po", subresources=("status", "log", "eviction"), categories=ALL, generation=True
-        ),
+        _core("pods", "Pod", "po", subresources=("status", "log", "eviction"), categories=ALL, generation=True),
         _core("services", "Service", "svc", subresources=STATUS, categories=ALL),
         _core("configmaps", "ConfigMap", "cm"),
         _core("secrets", "Secret"),
@@ -102,6 +106,13 @@ def built_in() -> list[Resource]:
         _rbac("rolebindings", "RoleBinding", True),
         _rbac("clusterroles", "ClusterRole", False),
         _rbac("clusterrolebindings", "ClusterRoleBinding", False),
+        _review("authorization", "selfsubjectaccessreviews", "SelfSubjectAccessReview"),
+        _review("authorization", "selfsubjectrulesreviews", "SelfSubjectRulesReview"),
+        _review("authorization", "subjectaccessreviews", "SubjectAccessReview"),
+        _review("authorization", "localsubjectaccessreviews", "LocalSubjectAccessReview", True),
+        _review("authentication", "selfsubjectreviews", "SelfSubjectReview"),
+        _review("authentication", "tokenreviews", "TokenReview"),
+        Resource("events.k8s.io", "v1", "events", "Event", True, ("ev",)),
         Resource("networking.k8s.io", "v1", "ingresses", "Ingress", True, ("ing",), STATUS, (), True),
         Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", True, ("netpol",), (), (), True),
         Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", True, ("pdb",), STATUS, (), True),

@@ -16,10 +16,8 @@ def scale_of(resource: Resource, item: Object) -> Object:
         if key in item["metadata"]
     }
     selector_path = resource.scale.get("labelSelectorPath")
-    if selector_path:
-        selector = value_at(item, selector_path) or ""
-    else:
-        selector = selector_text(item.get("spec", {}).get("selector"))
+    by_path = value_at(item, selector_path) if selector_path else None
+    selector = by_path or selector_text(None if selector_path else item.get("spec", {}).get("selector"))
     return {
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
@@ -34,7 +32,7 @@ def with_replicas(resource: Resource, item: Object, scale: Object) -> Object:
         raise no_such_path()
     replicas = scale.get("spec", {}).get("replicas", 0)
     if isinstance(replicas, bool) or not isinstance(replicas, int):
-        raise bad_request("Scale in version \"v1\" cannot be handled as a Scale: spec.replicas must be an integer")
+        raise bad_request('Scale in version "v1" cannot be handled as a Scale: spec.replicas must be an integer')
     if replicas < 0:
         error: FieldError = invalid_value("spec.replicas", replicas, "must be greater than or equal to 0")
         raise invalid(resource, item["metadata"]["name"], [error])

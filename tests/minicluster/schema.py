@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from minicluster import builtin, cel_rules, quantities
-from minicluster.errors import ApiError, FieldError, bad_request, invalid_value, not_supported, required
+from minicluster.errors import FieldError, bad_request, invalid_value, not_supported, required
 from minicluster.resources import Object, Resource
 
 _UNCHECKED = (
@@ -53,6 +53,18 @@ def conform(resource: Resource, item: Object, validation: str, warnings: list[st
         _default(item, schema)
     else:
         _decode_built_in(resource, item, schema)
+
+
+def unknown_fields(value: Any, schema: Object) -> list[str]:
+    found: list[str] = []
+    _prune(copy.deepcopy(value), schema, "", found)
+    return found
+
+
+def with_defaults(value: Any, schema: Object) -> Any:
+    filled = copy.deepcopy(value)
+    _default(filled, schema)
+    return filled
 
 
 def _decode_built_in(resource: Resource, item: Object, schema: Object) -> None:
@@ -152,15 +164,15 @@ class _Place:
         return replace(self, path=path, old=old, unchanged=self.unchanged or (old is not None and old == value))
 
 
-def errors(schema: Object, item: Object, old: Object | None) -> list[FieldError]:
-    """What the schema has against the object; `old` is what an update replaces."""
+def errors(schema: Object, item: Any, old: Object | None, path: str = "") -> list[FieldError]:
+    """What the schema has against an object, or against the value at a path; `old` is what an update replaces."""
     found: list[FieldError] = []
-    _check(item, schema, _Place("", old, found, rules=False))
+    _check(item, schema, _Place(path, old, found, rules=False))
     if any(error.reason in _BLOCKING for error in found):
         if _has_rules(schema):
             found.append(FieldError("<nil>", "FieldValueInvalid", f"Invalid value: null: {_UNCHECKED}"))
         return found
-    _check(item, schema, _Place("", old, found, rules=True))
+    _check(item, schema, _Place(path, old, found, rules=True))
     return found
 
 
@@ -209,7 +221,7 @@ def _check_type(value: Any, schema: Object, place: _Place) -> bool:
     elif wanted == "integer":
         good = found == "integer" or (isinstance(value, float) and value.is_integer())
     else:
-        good = not wanted or isinstance(value, _TYPES[wanted]) and (wanted == "boolean" or found != "boolean")
+        good = not wanted or (isinstance(value, _TYPES[wanted]) and (wanted == "boolean" or found != "boolean"))
     if good and schema.get("format") in ("date-time", "quantity", "byte"):
         good, wanted = _has_format(value, schema["format"]), f"{wanted} with format {schema['format']}"
     if not good:
@@ -306,7 +318,9 @@ def _check_combined(value: Any, schema: Object, place: _Place) -> None:
         fitting = sum(not errors(part, value, None) for part in schema[word])
         if fitting == 0 or (most and fitting > most):
             why = f"{place.path} in body must validate {least} one schema ({word})"
-            place.refuse(invalid_value(place.path, f'"{_json_type(value)}"', why.replace("one and only one", "one and only one")))
+            place.refuse(
+                invalid_value(place.path, f'"{_json_type(value)}"', why.replace("one and only one", "one and only one"))
+            )
     if schema.get("not") and not errors(schema["not"], value, None):
         why = f"{place.path} in body must not validate the schema (not)"
         place.refuse(invalid_value(place.path, f'"{_json_type(value)}"', why))
@@ -342,28 +356,3 @@ def _check_rules(value: Any, schema: Object, place: _Place) -> None:
         error = cel_rules.broken(rule, typed, old, schema, place.path or "<nil>")
         if error is not None:
             place.errors.append(error)
-
-
-def check_definition(schema: Object, path: str) -> list[FieldError]:
-    """What is wrong with a schema that a CustomResourceDefinition brings."""
-    found = []
-    for index, rule in enumerate(schema.get("x-kubernetes-validations") or ()):
-        try:
-            cel_rules.compiled(rule["rule"])
-        except ValueError as error:
-            where = f"{path}.x-kubernetes-validations[{index}].rule"
-            found.append(invalid_value(where, json.dumps(rule["rule"]), f"compilation failed: {error}"))
-    for key, below in (schema.get("properties") or {}).items():
-        found += check_definition(below, f"{path}.properties[{key}]")
-    for word in ("items", "additionalProperties"):
-        if isinstance(schema.get(word), dict):
-            found += check_definition(schema[word], f"{path}.{word}")
-    if not schema.get("type") and not set(schema) & {
-        "x-kubernetes-int-or-string",
-        "x-kubernetes-preserve-unknown-fields",
-    }:
-        found.append(required(f"{path}.type", "must not be empty for specified object fields"))
-    return found
-
-
-__all__ = ["ApiError", "check_definition", "child_schema", "conform", "errors", "of_resource"]

@@ -50,7 +50,9 @@ def _membership(key: str, wanted: bool, values: set[str]) -> Callable[[Mapping[s
 
 def _known_key(key: str) -> str:
     if not _KEY.match(key.strip()):
-        raise bad_request(f'unable to parse requirement: <nil>: Invalid value: "{key.strip()}": name part must be valid')
+        raise bad_request(
+            f'unable to parse requirement: <nil>: Invalid value: "{key.strip()}": name part must be valid'
+        )
     return key.strip()
 
 
@@ -85,7 +87,9 @@ def by_fields(text: str | None, allowed: Callable[[str], bool]) -> Predicate:
     for part in filter(None, (text or "").split(",")):
         path, _, value = re.split("(!=|==?)", part, maxsplit=1) if "=" in part else (part, "", "")
         if not allowed(path):
-            raise bad_request(f'field label not supported: {path}; unable to find "{part}" that matches a field selector')
+            raise bad_request(
+                f'field label not supported: {path}; unable to find "{part}" that matches a field selector'
+            )
         terms.append((path, value, "!=" in part))
 
     def matches(item: Object) -> bool:

@@ -136,9 +136,8 @@ class Writes:
             metadata["generation"] = current["metadata"].get("generation", 1) + 1
         if options.dry_run:
             return item
-        if metadata.get("deletionTimestamp") and not metadata.get("finalizers") and resource.kind != "Namespace":
-            if resource.kind != "Pod" or metadata.get("deletionGracePeriodSeconds") == 0:
-                return self._store.remove(resource, item)
+        if _is_done(resource, metadata):
+            return self._store.remove(resource, item)
         return self._store.replace(resource, item, current)
 
     def _check_identity(self, resource: Resource, metadata: Object, current: Object) -> None:
@@ -149,7 +148,9 @@ class Writes:
             why = f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: {current['uid']}"
             raise conflict(resource, name, why)
         if metadata.get("name") not in (None, "", name):
-            raise bad_request(f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})")
+            raise bad_request(
+                f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
+            )
         for field in ("name", "namespace", *SYSTEM_FIELDS):
             if field in current:
                 metadata[field] = current[field]
@@ -158,9 +159,7 @@ class Writes:
         metadata["managedFields"] = current.get("managedFields", [])
 
 
-def _keep_what_this_door_may_not_change(
-    resource: Resource, item: Object, current: Object, subresource: str
-) -> Object:
+def _keep_what_this_door_may_not_change(resource: Resource, item: Object, current: Object, subresource: str) -> Object:
     """PUT and PATCH of an object leave its status alone; those of /status leave everything else."""
     if not resource.has_status:
         return item
@@ -173,6 +172,12 @@ def _keep_what_this_door_may_not_change(
     if taken.get("status") is not None:
         kept["status"] = copy.deepcopy(taken["status"])
     return kept
+
+
+def _is_done(resource: Resource, metadata: Object) -> bool:
+    """Whether nothing keeps an object that is being deleted: no finalizer, no grace period, no content."""
+    waits = metadata.get("finalizers") or metadata.get("deletionGracePeriodSeconds") or resource.kind == "Namespace"
+    return bool(metadata.get("deletionTimestamp")) and not waits
 
 
 def _content(item: Object) -> Object:

@@ -1,0 +1,89 @@
+"""The room in which a container runs: which machine folder stands at which path, and how its process is started.
+
+Where the machine allows private mount namespaces (root, or an ordinary user with user namespaces), volumes are mounted at
+their paths: launcher.py. Elsewhere paths are rewritten: every mount path in arguments, variables and mounted text becomes
+the folder behind it, which is enough for programs that get their paths that way.
+"""
+
+import functools
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+LAUNCHER = Path(__file__).with_name("launcher.py")
+REPOSITORY = Path(__file__).parents[3]
+ANY_ADDRESS = re.compile(r"(?<![\d.])0\.0\.0\.0(?![\d.])")
+
+
+@dataclass(frozen=True)
+class Mount:
+    source: Path
+    target: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True)
+class Start:
+    """A process to start: what subprocess needs."""
+
+    program: str
+    """What is to run in the room."""
+    argv: list[str]
+    env: dict[str, str]
+
+
+class Room:
+    def __init__(self, folder: Path, mounts: Sequence[Mount], address: str, isolate: bool) -> None:
+        self._root = folder / "root"
+        self._root.mkdir(parents=True, exist_ok=True)
+        self._mounts = sorted(mounts, key=lambda mount: -len(mount.target))
+        self._address = address
+        self._isolate = isolate
+
+    def start(self, argv: Sequence[str], env: Mapping[str, str], cwd: str) -> Start:
+        inside = [self.inside(text) for text in argv]
+        order = {
+            "isolate": self._isolate,
+            "root": str(self._root),
+            "mounts": [(str(mount.source), mount.target, mount.read_only) for mount in self._mounts],
+            "keep": kept_folders(),
+            "argv": inside,
+            "cwd": self._path(cwd) if cwd else "/",
+        }
+        launch = [sys.executable, "-I", "-S", str(LAUNCHER), json.dumps(order)]
+        return Start(inside[0] if inside else "", launch, {name: self.inside(value) for name, value in env.items()})
+
+    def inside(self, text: str) -> str:
+        """As the process must see it: 0.0.0.0 is the pod's own address, and nobody else's."""
+        return self._path(ANY_ADDRESS.sub(self._address, text))
+
+    def _path(self, text: str) -> str:
+        return text if self._isolate else rewrite(text, self._mounts)
+
+
+def rewrite(text: str, mounts: Sequence[Mount]) -> str:
+    """Mount paths that start a path in `text`, as the folders behind them."""
+    if not mounts:
+        return text
+    targets = {mount.target: str(mount.source) for mount in mounts}
+    paths = "|".join(re.escape(target) for target in sorted(targets, key=len, reverse=True))
+    return re.sub(rf"(?<![\w./-])(file://)?({paths})(?![\w.-])", lambda m: (m[1] or "") + targets[m[2]], text)
+
+
+def kept_folders() -> list[str]:
+    """What a program of this checkout is made of, so that no volume at /tmp or /home hides it."""
+    return sorted({sys.prefix, sys.base_prefix, str(REPOSITORY)})
+
+
+@functools.cache
+def isolation_works() -> bool:
+    """Whether this machine lets us make private mount namespaces; tried once."""
+    with tempfile.TemporaryDirectory() as folder:
+        room = Room(Path(folder), [Mount(Path(folder), "/mnt/minicluster")], "127.0.0.1", True)
+        start = room.start(["/bin/sh", "-c", "test -d /mnt/minicluster && test $$ = 1"], {}, "/")
+        return subprocess.run(start.argv, capture_output=True, check=False).returncode == 0

@@ -352,10 +352,9 @@ _FIXED: dict[str, tuple[str, ...]] = {
 
 
 def _changed_errors(resource: Resource, item: Object, current: Object) -> list[FieldError]:
-    found = []
-    for path in _FIXED.get(resource.kind, ()):
-        if value_at(item, path) != value_at(current, path):
-            found.append(invalid_value(path, value_at(item, path), IMMUTABLE))
+    fixed = _FIXED.get(resource.kind, ())
+    changed = [path for path in fixed if value_at(item, path) != value_at(current, path)]
+    found = [invalid_value(path, value_at(item, path), IMMUTABLE) for path in changed]
     if resource.kind in ("Secret", "ConfigMap") and current.get("immutable"):
         changed = [key for key in ("data", "binaryData", "immutable") if item.get(key) != current.get(key)]
         found += [forbidden_field(key, "field is immutable when `immutable` is set") for key in changed]

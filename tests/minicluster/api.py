@@ -3,13 +3,15 @@
 What each verb means is in writes.py, apply.py and deletion.py; HTTP is in http.py.
 """
 
+import asyncio
 import copy
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
-from minicluster import apply, patches, scale, selectors
+from minicluster import apply, patches, rbac, scale, selectors
 from minicluster.definitions import Definitions
 from minicluster.deletion import DeleteOptions, Deletion
+from minicluster.disruption import Disruption
 from minicluster.errors import ApiError, bad_request, modified, not_found
 from minicluster.resources import Object, Resource, Resources
 from minicluster.store import Change, Event, Store, Subscription
@@ -30,14 +32,17 @@ class Api:
         self.log_reader: LogReader | None = None
         self.writes = Writes(self.store, self.resources)
         self.deletion = Deletion(self.store, self.resources)
+        self.disruption = Disruption(self.store, self.resources)
         definitions = Definitions(self.store, self.resources)
         self.store.listeners += [definitions.seen, self.deletion.seen, self._provide_account]
         for name in ("default", "kube-system", "kube-public"):
             self.create("Namespace", {"metadata": {"name": name}})
+        for kind, role in rbac.first_roles():
+            self.create(kind, role)
 
     async def run(self) -> None:
         """Garbage collection, namespace deletion and disruption budgets, until cancelled."""
-        await self.deletion.run()
+        await asyncio.gather(self.deletion.run(), self.disruption.run())
 
     def _provide_account(self, resource: Resource, event: Event) -> None:
         """Every namespace has the service account that pods get which name none."""

@@ -1,6 +1,7 @@
 """The verbs over HTTP: from a request for a kind to the Api's calls and back to an answer."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -210,10 +211,10 @@ class Endpoints:
         self, request: web.Request, resource: Resource, item: Object, code: int, warnings: list[str]
     ) -> web.Response:
         shown = _as_asked(request, resource, item)
-        headers = [("Warning", f'299 - "{text}"'.replace("\n", " ")) for text in warnings]
         response = web.Response(body=json.dumps(shown).encode(), status=code, content_type="application/json")
-        for name, value in headers:
-            response.headers.add(name, value)
+        for text in warnings:
+            quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+            response.headers.add("Warning", f'299 - "{quoted}"')
         return response
 
     async def _watch(
@@ -227,13 +228,14 @@ class Endpoints:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         response.enable_chunked_encoding()
         await response.prepare(request)
-        sent = 0
-        async for told in _slowed(watch.events(), faults):
-            if any(fault.drop_watch_after is not None and sent >= fault.drop_watch_after for fault in faults):
-                cut(request)
-                return response
-            await response.write(line(told[0], _event_as_asked(request, resource, told, first=not sent)))
-            sent += 1
+        with contextlib.suppress(ConnectionError):
+            sent = 0
+            async for told in _slowed(watch.events(), faults):
+                if any(fault.drop_watch_after is not None and sent >= fault.drop_watch_after for fault in faults):
+                    cut(request)
+                    break
+                await response.write(line(told[0], _event_as_asked(request, resource, told, first=not sent)))
+                sent += 1
         return response
 
     async def _log(self, request: web.Request, call: Call) -> web.StreamResponse:

@@ -4,7 +4,6 @@ import errno
 import socket
 from dataclasses import dataclass
 
-KUBELET_PORT = 10250
 MOST_CLUSTERS = 100
 
 
@@ -21,10 +20,9 @@ def claim_networks() -> Networks:
     """The first pair that no other cluster of this machine has."""
     for number in range(MOST_CLUSTERS):
         pods, services = f"127.{2 * number + 1}", f"127.{2 * number + 2}"
-        claim = socket.socket()
+        claim = socket.socket(socket.AF_UNIX)
         try:
-            claim.bind((f"{pods}.0.1", KUBELET_PORT))
-            claim.listen(1)
+            claim.bind(f"\0minicluster-{pods}")  # a name without a file, gone with its process
         except OSError as error:
             claim.close()
             if error.errno != errno.EADDRINUSE:

@@ -249,7 +249,7 @@ class Container:
             return await process.wait()
         finally:
             if process.returncode is None:
-                process.kill()
+                os.kill(process.pid, signal.SIGKILL)
 
     # --- probes
 
@@ -362,7 +362,7 @@ class Container:
 
     def _signal(self, number: int) -> None:
         if self._process is not None and self._process.returncode is None:
-            self._process.send_signal(number)
+            os.kill(self._process.pid, number)  # Process.send_signal would take the exit code from under asyncio
 
     def kill(self) -> None:
         """The process and whatever it left behind in its group."""

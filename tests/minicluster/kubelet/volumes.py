@@ -73,7 +73,7 @@ class Volumes:
         write(folder, {"token": token, "ca.crt": self._ca, "namespace": self._namespace})
 
     def _place(self, volume: Object) -> Path:
-        folder = self._folder / volume["name"]
+        folder = self._folder / str(volume["name"])
         if claim := volume.get("persistentVolumeClaim"):
             return self._claimed(claim["claimName"])
         if host := volume.get("hostPath"):
@@ -130,7 +130,7 @@ class Volumes:
         volume = self._api.find("PersistentVolume", None, volume_name) if volume_name else None
         if volume is None or (claim or {}).get("status", {}).get("phase") != "Bound":
             raise MountError(f'persistentvolumeclaim "{name}" is not bound')
-        return Path((volume["spec"].get("hostPath") or volume["spec"]["local"])["path"])
+        return Path(str((volume["spec"].get("hostPath") or volume["spec"]["local"])["path"]))
 
 
 def write(folder: Path, files: Mapping[str, str | bytes]) -> None:

@@ -366,7 +366,7 @@ def _changed_errors(resource: Resource, item: Object, current: Object) -> list[F
             "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations)"
         )
         found.append(forbidden_field("spec", why))
-    if resource.kind == "PersistentVolumeClaim" and _fixed_claim(item) != _fixed_claim(current):
+    if resource.kind == "PersistentVolumeClaim" and _fixed_claim(item, current) != _fixed_claim(current, current):
         why = (
             "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
         )
@@ -392,6 +392,8 @@ def _fixed_pod(item: Object) -> Object:
     return spec
 
 
-def _fixed_claim(item: Object) -> Object:
-    changeable = ("resources", "volumeName", "volumeAttributesClassName")
+def _fixed_claim(item: Object, current: Object) -> Object:
+    """A claim that names no class may still get the default one."""
+    changeable = {"resources", "volumeName", "volumeAttributesClassName"}
+    changeable |= {"storageClassName"} - set(current["spec"])
     return {key: value for key, value in item["spec"].items() if key not in changeable}

@@ -1,0 +1,233 @@
+"""The chart against the code: settings, images, security, CRD. Rendered by the real helm."""
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+import yaml
+
+from autotrain_operator.settings import Settings
+from contract.chart import CHART, ROOT, chart_version, render, run_helm
+
+CONTAINER_ENV = {"USER", "HOME"}
+"""What the container gets that is no setting of ours."""
+
+
+def only(kind: str, *options: str) -> dict[str, Any]:
+    (found,) = [document for document in render(*options) if document["kind"] == kind]
+    return found
+
+
+def operator_pod(*options: str) -> dict[str, Any]:
+    spec: dict[str, Any] = only("Deployment", *options)["spec"]["template"]["spec"]
+    return spec
+
+
+def environment(*options: str) -> dict[str, str]:
+    """Name -> value; the pod's address stands for a field reference."""
+    (container,) = operator_pod(*options)["containers"]
+    return {variable["name"]: variable.get("value", "192.0.2.7") for variable in container["env"]}
+
+
+def settings(*options: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The settings as the operator reads them from the rendered environment."""
+    for name, value in environment(*options).items():
+        monkeypatch.setenv(name, value)
+    return Settings()
+
+
+def test_helm_finds_no_fault():
+    run_helm("lint", "--strict", str(CHART))
+
+
+# --- settings
+
+
+@pytest.mark.parametrize("field", Settings.model_fields)
+def test_every_setting_is_a_variable(field: str):
+    assert f"AUTOTRAIN_{field.upper()}" in environment()
+
+
+def test_every_variable_is_a_setting():
+    known = {f"AUTOTRAIN_{field.upper()}" for field in Settings.model_fields}
+
+    assert environment().keys() - CONTAINER_ENV == known
+
+
+def test_settings_without_values_are_the_operator_s_defaults(monkeypatch: pytest.MonkeyPatch):
+    found = settings(monkeypatch=monkeypatch)
+
+    given_by_chart = {"trainer_image", "server_image", "host", "fs_group", "training_resources", "serving_resources"}
+    different = {name for name, field in Settings.model_fields.items() if getattr(found, name) != field.default}
+    assert different == given_by_chart
+
+
+@pytest.mark.parametrize(
+    ("option", "field", "value"),
+    [
+        ("--set=jobs.gpusPerNode=2", "gpus_per_node", 2),
+        ("--set=jobs.gpuResource=amd.com/gpu", "gpu_resource", "amd.com/gpu"),
+        ("--set=jobs.storageClassName=fast", "storage_class_name", "fast"),
+        ("--set=jobs.fsGroup=null", "fs_group", None),
+        ("--set=jobs.fsGroup=1000680000", "fs_group", 1_000_680_000),
+        ("--set=jobs.imagePullPolicy=Always", "image_pull_policy", "Always"),
+        ("--set=jobs.trainingResources.requests=null", "training_resources", {}),
+        ('--set-json=jobs.servingResources={"requests":null}', "serving_resources", {"limits": {"memory": "2Gi"}}),
+        ('--set-json=imagePullSecrets=[{"name":"a"},{"name":"b"}]', "image_pull_secrets", ["a", "b"]),
+        ("--set=watchNamespaces={lab,shop}", "watched", ["lab", "shop"]),
+        ("--set=resyncSeconds=30", "resync_seconds", 30),
+        ("--set=workers=2", "workers", 2),
+        ("--set=port=9090", "port", 9090),
+        ("--set=log.level=DEBUG", "log_level", "DEBUG"),
+        ("--set=log.format=text", "log_format", "text"),
+        ("--set=trainer.image.tag=v7", "trainer_image", "autotrain/trainer:v7"),
+        ("--set=server.image.repository=r.example.org:5000/s", "server_image", "r.example.org:5000/s:VERSION"),
+    ],
+)
+def test_a_value_arrives(option: str, field: str, value: object, monkeypatch: pytest.MonkeyPatch):
+    found = getattr(settings(option, monkeypatch=monkeypatch), field)
+
+    assert found == (value.replace("VERSION", chart_version()) if isinstance(value, str) else value)
+
+
+# --- images
+
+
+def test_images_default_to_the_version_of_the_chart():
+    version = chart_version()
+
+    images = environment() | {"OPERATOR": operator_pod()["containers"][0]["image"]}
+    assert images["OPERATOR"] == f"autotrain/operator:{version}"
+    assert images["AUTOTRAIN_TRAINER_IMAGE"] == f"autotrain/trainer:{version}"
+    assert images["AUTOTRAIN_SERVER_IMAGE"] == f"autotrain/server:{version}"
+
+
+def test_a_digest_wins_over_a_tag():
+    digest = "sha256:" + "a" * 64
+
+    pod = operator_pod("--set=image.tag=v1", f"--set=image.digest={digest}", "--set=image.repository=example.org/o")
+
+    assert pod["containers"][0]["image"] == f"example.org/o@{digest}"
+
+
+def test_the_version_is_the_one_of_the_distributions():
+    for part in ("crds", "operator", "trainer_image", "server_image"):
+        assert f'version = "{chart_version()}"' in (ROOT / part / "pyproject.toml").read_text()
+
+
+# --- the operator's pod
+
+
+def test_the_pod_passes_pod_security_restricted():
+    pod = operator_pod()
+    (container,) = pod["containers"]
+
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+    }
+
+
+def test_what_the_pod_writes_to_is_an_empty_folder():
+    pod = operator_pod()
+
+    assert pod["volumes"] == [{"name": "tmp", "emptyDir": {}}]
+    assert pod["containers"][0]["volumeMounts"] == [{"name": "tmp", "mountPath": "/tmp"}]
+    assert environment()["HOME"] == "/tmp"
+
+
+def test_there_is_never_more_than_one_operator():
+    spec = only("Deployment")["spec"]
+
+    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+
+
+def test_probes_ask_healthz_on_the_port_of_the_setting():
+    (container,) = operator_pod("--set=port=9090")["containers"]
+
+    assert container["ports"] == [{"name": "http", "containerPort": 9090}]
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert container[probe]["httpGet"] == {"path": "/healthz", "port": "http"}
+
+
+def test_the_pod_runs_as_the_account_that_has_the_rights():
+    account = only("ServiceAccount")["metadata"]
+    (subject,) = only("ClusterRoleBinding")["subjects"]
+
+    assert operator_pod()["serviceAccountName"] == account["name"] == subject["name"]
+    assert account["namespace"] == subject["namespace"] == "autotrain-system"
+
+
+def test_pod_labels_cannot_hide_the_selector():
+    deployment = only("Deployment", "--set=podLabels.team=vision")["spec"]
+
+    labels = deployment["template"]["metadata"]["labels"]
+    assert deployment["selector"]["matchLabels"].items() <= labels.items()
+    assert labels["team"] == "vision"
+
+
+# --- the CRD
+
+
+def test_the_chart_s_copy_of_the_crd_is_up_to_date():
+    name = "trainingjobs.autotrain.dev.yaml"
+
+    assert (CHART / "files" / name).read_text() == (ROOT / "crds" / name).read_text(), "run `make sync`"
+
+
+def test_the_crd_is_installed_and_kept():
+    crd = only("CustomResourceDefinition")
+    original = yaml.safe_load((ROOT / "crds/trainingjobs.autotrain.dev.yaml").read_text())
+
+    assert crd["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
+    assert crd == original
+
+
+def test_the_crd_can_be_left_to_somebody_else():
+    assert "CustomResourceDefinition" not in {document["kind"] for document in render("--set=crds.install=false")}
+
+
+# --- values
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--set=replicas=2",
+        "--set=image.repo=x",
+        "--set=trainer.repository=x",
+        "--set=jobs.gpus=1",
+        "--set=jobs.gpusPerNode=-1",
+        "--set=log.level=LOUD",
+        "--set=resyncSeconds=1",
+        "--set=watchNamespaces=lab",
+        "--set=image.digest=latest",
+        '--set-json=imagePullSecrets=["a"]',
+    ],
+)
+def test_a_wrong_value_is_refused(option: str):
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        render(option)
+
+    assert option.partition("=")[2].partition("=")[0].rpartition(".")[2] in refused.value.stderr
+
+
+def test_every_value_has_a_type():
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+
+    assert values.keys() | {"global"} == schema["properties"].keys()
+
+
+def test_every_value_is_explained_in_the_readme():
+    readme = (CHART / "README.md").read_text()
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    paths = [f"{name}.{below}" for name, value in values.items() if isinstance(value, dict) for below in value]
+    paths += [name for name, value in values.items() if not isinstance(value, dict) or not value]
+
+    free = ("resources.",)
+    assert [path for path in paths if not path.startswith(free) and f"`{path}" not in readme] == []

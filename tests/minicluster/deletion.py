@@ -97,10 +97,13 @@ class Deletion:
 
     async def run(self) -> None:
         while True:
-            resource, event = await self._events.get()
-            if self._concerns(event):
-                await asyncio.sleep(COLLECTING_SECONDS)
-                self._work(resource, event)
+            seen = [await self._events.get()]
+            await asyncio.sleep(COLLECTING_SECONDS)
+            while not self._events.empty():
+                seen.append(self._events.get_nowait())
+            for resource, event in seen:
+                if self._concerns(event):
+                    self._work(resource, event)
 
     def _concerns(self, event: Event) -> bool:
         metadata = event.object["metadata"]

@@ -73,13 +73,14 @@ class Disruption:
         return sum(wanted.values()) + alone
 
     def check_eviction(self, pod: Object) -> None:
-        """ApiError 429 where a budget has no disruption left; pods that do not serve may always go."""
-        if not _is_healthy(pod):
+        """ApiError 429 where a budget has no disruption left; what does not run, or serves nothing, may go."""
+        if (pod.get("status") or {}).get("phase") != "Running" or pod["metadata"].get("deletionTimestamp"):
             return
         for budget in self._budgets(pod["metadata"]["namespace"]):
             chosen = by_label_selector(budget["spec"].get("selector"))
             status = self.status(budget)
-            if chosen(pod) and status["disruptionsAllowed"] < 1:
+            enough = not _is_healthy(pod) and status["currentHealthy"] >= status["desiredHealthy"] > 0
+            if chosen(pod) and status["disruptionsAllowed"] < 1 and not enough:
                 raise _held_up(self._resources, pod, budget, status)
 
 

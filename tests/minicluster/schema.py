@@ -4,6 +4,7 @@ Custom resources bring their schema; built-in kinds take theirs from builtin.py.
 """
 
 import copy
+import functools
 import json
 import re
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,15 @@ _UNCHECKED = (
 )
 _BLOCKING = frozenset({"FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", "FieldValueTypeInvalid"})
 _TYPES: dict[str, type] = {"string": str, "boolean": bool, "object": dict, "array": list}
+_END = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\$")
+"""Escapes and classes, to be left alone, and the ends between them."""
 _EMBEDDED = frozenset({"apiVersion", "kind", "metadata"})
+
+
+@functools.lru_cache(maxsize=1024)
+def pattern(text: str) -> re.Pattern[str]:
+    """A Go pattern as Python's: there $ is the end and nothing else, and classes such as \\d are ASCII."""
+    return re.compile(_END.sub(lambda found: r"\Z" if found[0] in ("$", r"\z") else found[0], text), re.ASCII)
 
 
 def child_schema(schema: Object | None, key: str) -> Object | None:
@@ -268,7 +277,7 @@ def _check_text(value: str, schema: Object, place: _Place) -> None:
     if len(value) > schema.get("maxLength", len(value)):
         told = f"Too long: may not be more than {schema['maxLength']} bytes"
         place.refuse(FieldError(place.path, "FieldValueTooLong", told))
-    if "pattern" in schema and not re.search(schema["pattern"], value):
+    if "pattern" in schema and not pattern(schema["pattern"]).search(value):
         why = f"{place.path} in body should match '{schema['pattern']}'"
         place.refuse(invalid_value(place.path, shown, why))
 

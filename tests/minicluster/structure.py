@@ -73,7 +73,7 @@ def _word_errors(node: Object, path: str) -> list[FieldError]:
         for index, part in enumerate(node.get(word) or ()):
             found += _inside_logic(part, f"{path}.{word}[{index}]", bool(node.get("x-kubernetes-int-or-string")))
     try:
-        re.compile(node.get("pattern", ""))
+        schema.pattern(node.get("pattern", ""))
     except re.error as error:
         found.append(
             invalid_value(

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from minicluster.fixtures import Cluster
 
 from contract.verdicts import BAD, GOOD, SMALLEST, Case
+from minicluster.fixtures import Cluster
 
 pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).parents[2]

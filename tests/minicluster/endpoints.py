@@ -100,7 +100,7 @@ class Endpoints:
         if call.verb == "patch":
             return self._patch(request, stored, call, user, body, options)
         if call.verb in ("delete", "deletecollection"):
-            return self._delete(stored, call, body or {}), 200
+            return self._delete(stored, call, body or {})
         raise ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
 
     def _only(self, call: Call, verb: str) -> None:
@@ -191,7 +191,7 @@ class Endpoints:
         )
         return item, 201 if created else 200
 
-    def _delete(self, resource: Resource, call: Call, body: Object) -> Object:
+    def _delete(self, resource: Resource, call: Call, body: Object) -> tuple[Object, int]:
         options = delete_options(body, call.query)
         if call.verb == "deletecollection":
             chosen = chosen_by(resource, call)
@@ -199,13 +199,13 @@ class Endpoints:
             gone = [self._api.deletion.delete(resource, item, options) for item in items]
             metadata = {"resourceVersion": str(self._api.store.version)}
             kind = {"kind": f"{resource.kind}List", "apiVersion": resource.group_version}
-            return {**kind, "metadata": metadata, "items": gone}
+            return {**kind, "metadata": metadata, "items": gone}, 200
         item = self._api.deletion.delete(resource, self._api.stored(resource, call.namespace, call.name), options)
         if self._api.store.find(resource, call.namespace, call.name) is not None or resource.kind == "Pod":
-            return item
+            return item, 202 if options.propagation == "Foreground" else 200
         details = {"name": call.name, "group": resource.group, "kind": resource.plural, "uid": item["metadata"]["uid"]}
         done = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
-        return {**done, "details": {key: value for key, value in details.items() if value}}
+        return {**done, "details": {key: value for key, value in details.items() if value}}, 200
 
     def _json(
         self, request: web.Request, resource: Resource, item: Object, code: int, warnings: list[str]

@@ -1,0 +1,137 @@
+"""Where the demo runs: a minicluster of its own, or the cluster of your kubeconfig. kubectl and helm are the real ones."""
+
+import contextlib
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from minicluster import process
+from minicluster.binaries import binaries
+from minicluster.cluster import service_address
+
+ROOT = Path(__file__).parents[1]
+DEMO = ROOT / ".demo"
+PROGRAMS = ROOT / ".cache/bin"
+CHART = ROOT / "charts/autotrain-operator"
+NAMESPACE = "autotrain-demo"
+SYSTEM = "autotrain-system"
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the message says why."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """kubectl and helm against one cluster, in the demo's namespace."""
+
+    environment: dict[str, str]
+
+    def command(self, program: str, *arguments: str, namespace: str = NAMESPACE) -> list[str]:
+        return [str(binaries(PROGRAMS)[program]), "--namespace", namespace, *arguments]
+
+    def run(self, program: str, *arguments: str, namespace: str = NAMESPACE) -> str:
+        """Its output. Raises DemoError with its words."""
+        command = self.command(program, *arguments, namespace=namespace)
+        ran = subprocess.run(command, env=self.environment, capture_output=True, text=True)
+        if ran.returncode:
+            raise DemoError(f"{program} {' '.join(arguments)}\n{ran.stderr.strip()}")
+        return ran.stdout
+
+    def kubectl(self, *arguments: str, namespace: str = NAMESPACE) -> str:
+        return self.run("kubectl", *arguments, namespace=namespace)
+
+    @contextlib.contextmanager
+    def running(self, *arguments: str, output: Any = subprocess.PIPE) -> Iterator["subprocess.Popen[str]"]:
+        """A kubectl that goes on until the block ends."""
+        command = self.command("kubectl", *arguments)
+        with subprocess.Popen(command, env=self.environment, stdout=output, text=True) as program:
+            try:
+                yield program
+            finally:
+                program.terminate()
+
+    def get(self, *arguments: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.kubectl("get", *arguments, "-o", "json"))
+        return found
+
+    def install_operator(self) -> None:
+        """helm install, until the operator is ready."""
+        arguments = ("upgrade", "--install", "autotrain", str(CHART), "--create-namespace")
+        self.run("helm", *arguments, namespace=SYSTEM)
+        self.kubectl("rollout", "status", "deployment/autotrain-operator", "--timeout=120s", namespace=SYSTEM)
+
+    @contextlib.contextmanager
+    def address(self, service: str) -> Iterator[str]:
+        """URL of a Service on this machine: in minicluster, its address is one of the loopback."""
+        yield f"http://{service_address(self.get('service', service))}"
+
+    def stop_hint(self) -> str:
+        return f"kubectl delete namespace {NAMESPACE}"
+
+
+@dataclass(frozen=True)
+class OwnCluster(Cluster):
+    """A minicluster. Its processes end with the demo, or are left running."""
+
+    pid: int
+
+    def stop_hint(self) -> str:
+        return f"kill {self.pid}   (meanwhile: export KUBECONFIG={self.environment['KUBECONFIG']})"
+
+
+@dataclass(frozen=True)
+class CurrentCluster(Cluster):
+    """The cluster of the kubeconfig, with the operator installed already: only you know where its images are."""
+
+    def install_operator(self) -> None:
+        """Look for it."""
+        try:
+            self.kubectl("get", "crd", "trainingjobs.autotrain.dev")
+        except DemoError as error:
+            message = f"{error}\nInstall the operator first (README.md, On your cluster)."
+            raise DemoError(message) from error
+
+    @contextlib.contextmanager
+    def address(self, service: str) -> Iterator[str]:
+        with self.running("port-forward", f"service/{service}", ":80") as forward:
+            line = forward.stdout.readline() if forward.stdout else ""
+            if not line.startswith("Forwarding from "):
+                raise DemoError(f"kubectl port-forward service/{service} did not start")
+            yield f"http://{line.split()[2]}"
+
+
+@contextlib.contextmanager
+def own_cluster(keep: bool) -> Iterator[Cluster]:
+    """A fresh minicluster below .demo/."""
+    refuse_second_demo()
+    start = process.started if keep else process.running
+    with start(DEMO / "cluster") as started:
+        (DEMO / "pid").write_text(str(started.process.pid))
+        yield OwnCluster({**os.environ, "KUBECONFIG": str(started.kubeconfig)}, started.process.pid)
+
+
+def refuse_second_demo() -> None:
+    """Raises DemoError when a demo that was kept is still there."""
+    with contextlib.suppress(OSError, ValueError):
+        pid = int((DEMO / "pid").read_text())
+        if b"minicluster" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            raise DemoError(f"an earlier demo is still running; stop it with `kill {pid}`")
+
+
+@contextlib.contextmanager
+def current_cluster(keep: bool) -> Iterator[Cluster]:
+    """The cluster of the kubeconfig; the demo's namespace is deleted at the end."""
+    cluster = CurrentCluster(dict(os.environ))
+    try:
+        yield cluster
+    finally:
+        if not keep:
+            cluster.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")
+
+
+CLUSTERS = {"minicluster": own_cluster, "current": current_cluster}

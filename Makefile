@@ -40,7 +40,7 @@ demo: tools ## train on handwritten digits and serve the model (KEEP=1 leaves it
 	@PYTHONPATH=tests $(BIN)/python examples/demo.py --data $(DATA) --cluster $(CLUSTER) $(if $(KEEP),--keep)
 
 test: tools browser check ## install what is missing and run everything that CI runs
-	$(PYTEST) tests/unit tests/contract tests/minicluster/conformance tests/cluster tests/e2e tests/browser
+	$(PYTEST) tests/unit tests/contract tests/minicluster tests/cluster tests/e2e tests/browser
 
 unit: install ## the inner loop, in seconds
 	$(PYTEST) -q tests/unit

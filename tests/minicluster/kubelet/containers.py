@@ -17,7 +17,7 @@ from minicluster.controllers.base import record
 from minicluster.images import Images, find_image
 from minicluster.kubelet import probes
 from minicluster.kubelet.environment import ConfigError, environment, expand
-from minicluster.kubelet.rooms import Mount, Room, Start
+from minicluster.kubelet.rooms import Mount, Room, Start, kill_group
 from minicluster.settings import Settings
 from minicluster.store import now
 
@@ -193,14 +193,9 @@ class Container:
             self._cannot_start(program, log)
             return 0
         with log.open("wb") as output:
-            self._process = await asyncio.create_subprocess_exec(
-                *start.argv,
-                env=start.env,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+            self._process = await start.launch(output)
+        if self._stopping:
+            self.kill()
         self._event("Started", "Container started")
         self._set({"running": {"startedAt": began}})
         watching = asyncio.create_task(self._probe())
@@ -242,14 +237,11 @@ class Container:
         if self._room is None:
             return 126
         start = self._room.start(command, self._env, self.spec.get("workingDir", ""))
-        process = await asyncio.create_subprocess_exec(
-            *start.argv, env=start.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        process = await start.launch(subprocess.DEVNULL)
         try:
             return await process.wait()
         finally:
-            if process.returncode is None:
-                os.kill(process.pid, signal.SIGKILL)
+            kill_group(process.pid)
 
     # --- probes
 
@@ -362,13 +354,13 @@ class Container:
 
     def _signal(self, number: int) -> None:
         if self._process is not None and self._process.returncode is None:
-            os.kill(self._process.pid, number)  # Process.send_signal would take the exit code from under asyncio
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, number)  # Process.send_signal would take the exit code from under asyncio
 
     def kill(self) -> None:
         """The process and whatever it left behind in its group."""
         if self._process is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            kill_group(self._process.pid)
 
 
 def hostname(pod: Object) -> str:

@@ -1,4 +1,4 @@
-"""Starts one container's process in a room of its own. Run as a script by rooms.py, with a JSON order as its argument.
+"""Starts one container's process in a room of its own. Run as a script by rooms.py, with a JSON order as its last argument.
 
 With `isolate` the process gets a private root: the machine's files as they are, its volumes at their mount paths, its own
 process numbers (it is number 1, as in a container), and it ends with whoever started it. Nothing of the machine changes.
@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 NEW_MOUNTS, NEW_USER, NEW_PIDS = 0x20000, 0x10000000, 0x20000000
 BIND, RECURSIVE, PRIVATE = 4096, 16384, 1 << 18
@@ -69,8 +70,8 @@ def mirror(path: Path, root: str, places: set[str]) -> None:
         bind(str(path), str(target))
 
 
-def furnish(root: str, mounts: list[tuple[str, str, bool]], keep: list[str], read_only: bool) -> None:
-    """A new root with the machine's files and the volumes; `keep` are folders that no volume may hide."""
+def furnish(root: str, mounts: list[tuple[str, str, bool]], keep: list[str]) -> None:
+    """A new root with the machine's files, read-only, and the volumes; `keep` are folders that no volume may hide."""
     mount("none", "/", None, RECURSIVE | PRIVATE)
     mount("tmpfs", root, "tmpfs", 0)
     real = [(source, os.path.realpath(target), fixed) for source, target, fixed in mounts]
@@ -80,8 +81,7 @@ def furnish(root: str, mounts: list[tuple[str, str, bool]], keep: list[str], rea
     for source, target, _ in volumes:
         make_place(source, root + target)
     Path(root + "/proc").mkdir()
-    if read_only:
-        make_read_only(root, ALL_BELOW)
+    make_read_only(root, ALL_BELOW)
     for source, target, _ in volumes:
         bind(source, root + target)
     for _, target, fixed in volumes:
@@ -106,30 +106,33 @@ def die_with_parent() -> None:
     libc.prctl(SET_DEATH_SIGNAL, signal.SIGKILL)
 
 
-def watch_over(child: int) -> int:
+def watch_over(child: int, ready: int) -> int:
     """Hand signals on to the container's process; its exit code, 128 + the signal where one ended it."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda caught, _: os.kill(child, caught))
+    os.close(ready)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     return code if code >= 0 else 128 - code
 
 
-def main(order: dict[str, object]) -> None:
+def main(order: dict[str, Any], ready: int) -> None:
+    """`ready` is closed when the container's process runs and gets its signals."""
     die_with_parent()
+    os.set_inheritable(ready, False)
     if order["isolate"]:
         leave_namespaces()
         if child := os.fork():
-            os._exit(watch_over(child))
+            os._exit(watch_over(child, ready))
         die_with_parent()
-        furnish(order["root"], order["mounts"], order["keep"], order["readOnlyRoot"])  # type: ignore[arg-type]
+        furnish(order["root"], order["mounts"], order["keep"])
     argv, cwd = order["argv"], order["cwd"]
-    os.chdir(cwd)  # type: ignore[arg-type]
-    os.execvp(argv[0], argv)  # type: ignore[index,arg-type]
+    os.chdir(cwd)
+    os.execvp(argv[0], argv)
 
 
 if __name__ == "__main__":
     try:
-        main(json.loads(sys.argv[1]))
+        main(json.loads(sys.argv[2]), int(sys.argv[1]))
     except OSError as problem:
         print(f"cannot start the container: {problem}", file=sys.stderr)
         os._exit(128)

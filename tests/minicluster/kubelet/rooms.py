@@ -5,17 +5,22 @@ their paths: launcher.py. Elsewhere paths are rewritten: every mount path in arg
 the folder behind it, which is enough for programs that get their paths that way.
 """
 
+import asyncio
+import contextlib
 import functools
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-LAUNCHER = Path(__file__).with_name("launcher.py")
+LAUNCH = (sys.executable, "-I", "-S", str(Path(__file__).with_name("launcher.py")))
 REPOSITORY = Path(__file__).parents[3]
 ANY_ADDRESS = re.compile(r"(?<![\d.])0\.0\.0\.0(?![\d.])")
 
@@ -29,12 +34,42 @@ class Mount:
 
 @dataclass(frozen=True)
 class Start:
-    """A process to start: what subprocess needs."""
+    """A process that is to be started in a room."""
 
     program: str
-    """What is to run in the room."""
-    argv: list[str]
+    order: str
     env: dict[str, str]
+
+    async def launch(self, output: int | BinaryIO) -> asyncio.subprocess.Process:
+        """Running, and signals reach it. A process group of its own, which ends when this process ends."""
+        ready, told = os.pipe()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *LAUNCH,
+                str(told),
+                self.order,
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                pass_fds=(told,),
+            )
+        finally:
+            os.close(told)
+        try:
+            await asyncio.to_thread(os.read, ready, 1)
+        except asyncio.CancelledError:
+            kill_group(process.pid)
+            raise
+        finally:
+            os.close(ready)
+        return process
+
+
+def kill_group(leader: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
 
 
 class Room:
@@ -55,8 +90,8 @@ class Room:
             "argv": inside,
             "cwd": self._path(cwd) if cwd else "/",
         }
-        launch = [sys.executable, "-I", "-S", str(LAUNCHER), json.dumps(order)]
-        return Start(inside[0] if inside else "", launch, {name: self.inside(value) for name, value in env.items()})
+        rewritten = {name: self.inside(value) for name, value in env.items()}
+        return Start(inside[0] if inside else "", json.dumps(order), rewritten)
 
     def inside(self, text: str) -> str:
         """As the process must see it: 0.0.0.0 is the pod's own address, and nobody else's."""
@@ -86,4 +121,4 @@ def isolation_works() -> bool:
     with tempfile.TemporaryDirectory() as folder:
         room = Room(Path(folder), [Mount(Path(folder), "/mnt/minicluster")], "127.0.0.1", True)
         start = room.start(["/bin/sh", "-c", "test -d /mnt/minicluster && test $$ = 1"], {}, "/")
-        return subprocess.run(start.argv, capture_output=True, check=False).returncode == 0
+        return subprocess.run([*LAUNCH, "1", start.order], capture_output=True, check=False).returncode == 0

@@ -19,8 +19,8 @@ from minicluster.writes import Options, Writes
 
 __all__ = ["Api", "ApiError", "Change", "Object", "Subscription"]
 
-LogReader = Callable[[Object, str | None, bool], AsyncIterator[bytes]]
-"""(pod, container, follow) -> its log."""
+LogReader = Callable[[Object, str | None, bool, bool], AsyncIterator[bytes]]
+"""(pod, container, follow, previous) -> its log. Raises ApiError at once where there is none."""
 
 
 class Api:
@@ -139,7 +139,7 @@ class Api:
         if version and version != current["metadata"]["resourceVersion"]:
             raise modified(resource, current["metadata"]["name"])
         body = scale.with_replicas(resource, current, wanted)
-        return self.writes.update(resource, current, body, options)
+        return self.writes.update(resource, current, body, options, "scale")
 
     def apply(
         self,

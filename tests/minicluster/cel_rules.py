@@ -57,7 +57,7 @@ def broken(rule: Object, value: Any, old: Any, schema: Object, path: str) -> Fie
     why = told or _message(rule, variables) or f"failed rule: {rule['rule'].strip()}"
     reason = rule.get("reason", "FieldValueInvalid")
     word = _REASONS.get(reason, f'Invalid value: "{schema.get("type", "")}"')
-    return FieldError(path, reason, f"{word}: {why}")
+    return FieldError(f"{path}{rule.get('fieldPath', '')}".removeprefix("<nil>."), reason, f"{word}: {why}")
 
 
 def _message(rule: Object, variables: Object) -> str:

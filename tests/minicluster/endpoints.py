@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from aiohttp import web
 
-from minicluster import event_versions, protobuf, reviews, scale, tables
+from minicluster import event_versions, forms, protobuf, reviews, scale
 from minicluster.api import Api
 from minicluster.calls import Call, is_true
 from minicluster.deletion import DeleteOptions
@@ -26,6 +26,15 @@ CORE_EVENTS = ("", "events")
 _POLICIES = ("Background", "Foreground", "Orphan")
 
 
+class Yaml(yaml.SafeLoader):
+    """Without timestamps: in Kubernetes a moment is a text."""
+
+    yaml_implicit_resolvers = {
+        start: [(tag, test) for tag, test in found if tag != "tag:yaml.org,2002:timestamp"]
+        for start, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
 async def body_of(request: web.Request) -> Any:
     """The request's body from JSON, YAML or protobuf; None where there is none."""
     raw = await request.read()
@@ -36,8 +45,13 @@ async def body_of(request: web.Request) -> Any:
     if "cbor" in request.content_type:
         raise ApiError(415, "UnsupportedMediaType", "cbor is not understood: send JSON, YAML or protobuf")
     try:
-        return yaml.safe_load(raw) if "yaml" in request.content_type else json.loads(raw)
-    except (ValueError, yaml.YAMLError) as error:
+        return json.loads(raw)
+    except ValueError as error:
+        if "yaml" not in request.content_type:
+            raise bad_request(f"the object provided is unrecognized: {error}") from error
+    try:
+        return yaml.load(raw, Yaml)
+    except yaml.YAMLError as error:
         raise bad_request(f"the object provided is unrecognized: {error}") from error
 
 
@@ -81,7 +95,8 @@ class Endpoints:
         self, request: web.Request, resource: Resource, call: Call, user: User, body: Any, warnings: list[str]
     ) -> tuple[Object, int]:
         if "get" not in resource.verbs:
-            self._only(call, "create")
+            if call.verb != "create":
+                raise _not_allowed()
             return reviews.answer(resource.kind, body or {}, user, self._rbac, self._tokens), 201
         stored = resource
         if resource.group == "events.k8s.io":
@@ -101,11 +116,7 @@ class Endpoints:
             return self._patch(request, stored, call, user, body, options)
         if call.verb in ("delete", "deletecollection"):
             return self._delete(stored, call, body or {})
-        raise ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
-
-    def _only(self, call: Call, verb: str) -> None:
-        if call.verb != verb:
-            raise ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+        raise _not_allowed()
 
     def _options(self, request: web.Request, warnings: list[str]) -> Options:
         query = request.query
@@ -123,7 +134,7 @@ class Endpoints:
             token = self._tokens.for_service_account(str(call.namespace), call.name)
             return reviews.token_request(body, token)
         if call.name:
-            self._only(call, "")
+            raise _not_allowed()
         return self._api.writes.create(resource, body, options)
 
     def _expected(self, resource: Resource, call: Call, body: Object | None) -> Object:
@@ -210,7 +221,7 @@ class Endpoints:
     def _json(
         self, request: web.Request, resource: Resource, item: Object, code: int, warnings: list[str]
     ) -> web.Response:
-        shown = _as_asked(request, resource, item)
+        shown = forms.as_asked(request, resource, item)
         response = web.Response(body=json.dumps(shown).encode(), status=code, content_type="application/json")
         for text in warnings:
             quoted = text.replace("\\", "\\\\").replace('"', '\\"')
@@ -234,33 +245,46 @@ class Endpoints:
                 if any(fault.drop_watch_after is not None and sent >= fault.drop_watch_after for fault in faults):
                     cut(request)
                     break
-                await response.write(line(told[0], _event_as_asked(request, resource, told, first=not sent)))
+                await response.write(line(told[0], forms.event_as_asked(request, resource, told, first=not sent)))
                 sent += 1
         return response
 
     async def _log(self, request: web.Request, call: Call) -> web.StreamResponse:
+        query = request.query
         pod = self._api.stored(self._api.resources["Pod"], call.namespace, call.name)
-        container = _container(pod, request.query.get("container"))
+        container = _container(pod, query.get("container"))
+        if not pod["spec"].get("nodeName") or self._api.log_reader is None:
+            raise bad_request(f"pod {call.name} does not have a host assigned")
+        follow, previous = is_true(query.get("follow")), is_true(query.get("previous"))
+        parts = self._api.log_reader(pod, container, follow, previous)
+        skipped = 0
+        if "tailLines" in query:
+            past = b"".join([part async for part in self._api.log_reader(pod, container, False, previous)])
+            skipped = sum(len(text) for text in past.splitlines(keepends=True)[: -int(query["tailLines"]) or None])
         response = web.StreamResponse(headers={"Content-Type": "text/plain"})
         response.enable_chunked_encoding()
         await response.prepare(request)
-        if self._api.log_reader is None:
-            return response
-        follow, tail = is_true(request.query.get("follow")), request.query.get("tailLines")
-        left = int(request.query["limitBytes"]) if "limitBytes" in request.query else None
-        if tail is not None:
-            past = b"".join([part async for part in self._api.log_reader(pod, container, False)])
-            skipped = sum(len(text) for text in past.splitlines(keepends=True)[: -int(tail) or None])
-        else:
-            skipped = 0
-        async for part in self._api.log_reader(pod, container, follow):
-            kept, skipped = part[skipped:], max(skipped - len(part), 0)
-            kept = kept if left is None else kept[:left]
-            left = None if left is None else left - len(kept)
-            await response.write(kept)
-            if left == 0:
-                break
+        with contextlib.suppress(ConnectionError):
+            async for part in _limited(parts, skipped, int(query["limitBytes"]) if "limitBytes" in query else None):
+                await response.write(part)
         return response
+
+
+async def _limited(parts: AsyncIterator[bytes], skipped: int, limit: int | None) -> AsyncIterator[bytes]:
+    """Without the first bytes, and at most `limit` of the others."""
+    async for part in parts:
+        kept, skipped = part[skipped:], max(skipped - len(part), 0)
+        if limit is None:
+            yield kept
+            continue
+        yield kept[:limit]
+        limit -= len(kept)
+        if limit <= 0:
+            return
+
+
+def _not_allowed() -> ApiError:
+    return ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
 
 
 def cut(request: web.Request) -> None:
@@ -307,52 +331,3 @@ def delete_options(body: Object, query: Mapping[str, str]) -> DeleteOptions:
         resource_version=known.get("resourceVersion"),
         dry_run=bool(query.get("dryRun") or body.get("dryRun")),
     )
-
-
-def _form(request: web.Request) -> str:
-    """Table, PartialObjectMetadata or "" for the object itself, as the client prefers."""
-    for part in request.headers.get("Accept", "").split(","):
-        for form in ("Table", "PartialObjectMetadata"):
-            if f"as={form}" in part and "v=v1beta1" not in part:
-                return form
-        if "as=" not in part and "json" in part:
-            return ""
-    return ""
-
-
-def _as_asked(request: web.Request, resource: Resource, item: Object) -> Object:
-    form = _form(request)
-    is_list = item.get("kind") == f"{resource.kind}List" and "items" in item
-    ours = is_list or item.get("kind") == resource.kind
-    if form == "Table" and ours:
-        items = item["items"] if is_list else [item]
-        metadata = item["metadata"] if is_list else {"resourceVersion": item["metadata"].get("resourceVersion", "")}
-        return tables.table(resource, items, metadata, request.query.get("includeObject", ""))
-    if form == "PartialObjectMetadata" and is_list:
-        kind = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": item["metadata"]}
-        return {**kind, "items": [tables.partial(entry) for entry in item["items"]]}
-    if form == "PartialObjectMetadata" and ours:
-        return tables.partial(item)
-    if resource.group == "events.k8s.io" and ours:
-        if is_list:
-            return {
-                **item,
-                "apiVersion": "events.k8s.io/v1",
-                "items": [event_versions.from_core(entry) for entry in item["items"]],
-            }
-        return event_versions.from_core(item)
-    return item
-
-
-def _event_as_asked(request: web.Request, resource: Resource, told: Told, first: bool) -> Object:
-    kind, item = told
-    form = _form(request)
-    if kind == "ERROR":
-        return item
-    if form == "Table":
-        items = [] if kind == "BOOKMARK" else [item]
-        metadata = {"resourceVersion": item["metadata"]["resourceVersion"]}
-        return tables.table(resource, items, metadata, request.query.get("includeObject", ""), headed=first)
-    if form:
-        return tables.partial(item)
-    return event_versions.from_core(item) if resource.group == "events.k8s.io" else item

@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from minicluster import cel_rules, schema
+from minicluster import cel_rules, schema, shaping
 from minicluster.errors import FieldError, forbidden_field, invalid_value, not_supported, required
 from minicluster.resources import Object
 
@@ -127,13 +127,13 @@ def _default_errors(node: Object, path: str) -> list[FieldError]:
     value = node["default"]
     if value is None and not node.get("nullable"):
         return [invalid_value(f"{path}.default", "null", "must not be null")]
-    unknown = schema.unknown_fields(value, node)
+    unknown = shaping.unknown_fields(value, node)
     if unknown:
         return [
             invalid_value(f"{path}.default", json.dumps(value), f"must not have unknown fields: {', '.join(unknown)}")
         ]
     shown = json.dumps(value)
-    wrong = schema.errors(node, schema.with_defaults(value, node), None, path)
+    wrong = schema.errors(node, shaping.with_defaults(value, node), None, path)
     return [invalid_value(f"{path}.default", shown, error.message) for error in wrong]
 
 

@@ -5,7 +5,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from minicluster import admission, apply, schema
+from minicluster import admission, apply, schema, shaping
 from minicluster.errors import (
     ApiError,
     about,
@@ -59,7 +59,7 @@ class Writes:
             metadata.pop(field, None)
         if resource.has_status:
             item.pop("status", None)
-        schema.conform(resource, item, options.validation, *options.warnings)
+        shaping.conform(resource, item, options.validation, *options.warnings)
         admission.admit_new(resource, item, self._store, self._resources)
         self._validate(resource, item, None)
         if self._store.find(resource, *place_of(item)) is not None:
@@ -115,7 +115,7 @@ class Writes:
         item["apiVersion"], item["kind"] = resource.group_version, resource.kind
         item = _keep_what_this_door_may_not_change(resource, item, current, subresource)
         metadata = item["metadata"]
-        schema.conform(resource, item, options.validation, *options.warnings)
+        shaping.conform(resource, item, options.validation, *options.warnings)
         if subresource != "status":
             admission.admit_change(resource, item, current, self._store, self._resources)
         self._validate(resource, item, current)

@@ -102,8 +102,19 @@ class Client:
     def call(
         self, method: str, path: str, body: Any = None, sent: str = "application/json", accept: str = "", **query: str
     ) -> Answer:
-        headers = {"Accept": accept or "application/json"} | ({"Content-Type": sent} if body is not None else {})
         content = None if body is None else json.dumps(body)
+        return self.send(method, path, content, sent, accept, **query)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        content: str | None,
+        sent: str = "application/json",
+        accept: str = "",
+        **query: str,
+    ) -> Answer:
+        headers = {"Accept": accept or "application/json"} | ({"Content-Type": sent} if content is not None else {})
         response = self._http.request(method, path, content=content, headers=headers, params=query)
         try:
             parsed = response.json()

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from minicluster.conformance.client import Client, Object, unique
-from minicluster.conformance.objects import GROUP, apps, deployment, widget, widgets
+from minicluster.conformance.client import APPLY, Client, Object, unique
+from minicluster.conformance.objects import GROUP, apps, core, deployment, widget, widgets
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("defined")]
 
@@ -143,7 +143,10 @@ def test_managed_fields_cannot_be_applied(client: Client, path: str) -> None:
 def test_a_deployment_keeps_replicas_that_a_scaler_owns(client: Client, namespace: str) -> None:
     path = apps(namespace, "deployments", "web")
     client.apply(path, deployment("web"), "m1")
-    client.patch(f"{path}/scale", {"spec": {"replicas": 3}}, fieldManager="scaler")
+    scaled = client.patch(f"{path}/scale", {"spec": {"replicas": 3}}, fieldManager="scaler")
+    assert scaled.code == 200
+    written = [entry for entry in client.get(path).body["metadata"]["managedFields"] if entry["manager"] == "scaler"]
+    assert written[0]["subresource"] == "scale"
 
     applied = client.apply(path, deployment("web", "b:2"), "m1")
 
@@ -153,3 +156,12 @@ def test_a_deployment_keeps_replicas_that_a_scaler_owns(client: Client, namespac
 
 def test_apply_checks_the_schema(client: Client, path: str) -> None:
     assert client.apply(path, {**widget(), **some(path, size=0)}, "m1").code == 422
+
+
+def test_yaml_is_applied_with_moments_as_texts(client: Client, namespace: str) -> None:
+    body = "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, annotations: {at: 2026-01-01T00:00:00Z}}, data: {n: 'yes'}}"
+
+    applied = client.send("PATCH", core(namespace, "configmaps", "a"), body, APPLY, fieldManager="m1")
+
+    assert applied.code == 201, applied.body
+    assert applied.body["metadata"]["annotations"] == {"at": "2026-01-01T00:00:00Z"}

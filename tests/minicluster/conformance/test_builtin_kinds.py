@@ -295,3 +295,18 @@ def test_a_namespace_is_labelled_with_its_name(client: Client, namespace: str) -
     metadata = client.get(f"{CORE}/namespaces/{namespace}").body["metadata"]
 
     assert metadata["labels"]["kubernetes.io/metadata.name"] == namespace
+
+
+def test_a_pod_that_was_never_placed_has_no_log(client: Client, namespace: str) -> None:
+    client.made(core(namespace, "pods"), pod("p"))
+
+    refused = client.get(core(namespace, "pods", "p/log"))
+
+    assert refused.code == 400
+    assert "does not have a host assigned" in refused.message
+
+
+def test_a_log_is_asked_for_by_a_container_of_the_pod(client: Client, namespace: str) -> None:
+    client.made(core(namespace, "pods"), pod("p"))
+
+    assert client.get(core(namespace, "pods", "p/log"), container="other").code == 400

@@ -107,8 +107,9 @@ def test_in_the_foreground_an_owner_waits_for_dependents_that_block_it(
     child = dependent(client, namespace, owner, blockOwnerDeletion=True)
     client.patch(child, {"metadata": {"finalizers": [HOLD]}})
 
-    client.delete(widgets(namespace, "owner"), propagationPolicy="Foreground")
+    answer = client.delete(widgets(namespace, "owner"), propagationPolicy="Foreground")
 
+    assert answer.code == 202
     eventually(lambda: client.get(child).body["metadata"].get("deletionTimestamp"))
     waiting = client.get(widgets(namespace, "owner")).body["metadata"]
     assert waiting["finalizers"] == ["foregroundDeletion"]

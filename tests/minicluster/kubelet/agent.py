@@ -144,9 +144,7 @@ class Kubelet:
 
     # --- logs
 
-    async def read_log(
-        self, pod: Object, name: str | None, follow: bool, previous: bool = False
-    ) -> AsyncIterator[bytes]:
+    def read_log(self, pod: Object, name: str | None, follow: bool, previous: bool = False) -> AsyncIterator[bytes]:
         """Raises ApiError where there is no such log."""
         worker = self.worker_of(pod)
         container = worker.container(name) if worker else None
@@ -158,14 +156,13 @@ class Kubelet:
             told = f'previous terminated container "{name}" in pod "{pod["metadata"]["name"]}" not found'
             raise ApiError(400, "BadRequest", told)
         path = container.logs[-2 if previous else -1]
-        async for part in _parts(path, container, follow and not previous):
-            yield part
+        return _parts(path, container, follow and not previous)
 
 
 async def _parts(path: Path, container: Container, follow: bool) -> AsyncIterator[bytes]:
     with path.open("rb") as file:
         while True:
-            ended = not container.running or container.logs[-1] != path
+            ended = container.writing != path
             while part := file.read(65_536):
                 yield part
             if ended or not follow:

@@ -52,6 +52,8 @@ class Container:
         self.started = False
         self.killed_for_memory = False
         self.logs: list[Path] = []
+        self.writing: Path | None = None
+        """The log that may still grow."""
         self._machine = machine
         self._pod = pod
         self._folder = folder
@@ -188,6 +190,7 @@ class Container:
         since = loop.time()
         log = self._folder / str(self.restarts) / "log"
         self.logs.append(log)
+        self.writing = log
         program = start.program
         if shutil.which(program, path=self._env.get("PATH")) is None:
             self._cannot_start(program, log)
@@ -210,12 +213,14 @@ class Container:
 
     def _cannot_start(self, program: str, log: Path) -> None:
         log.touch()
+        self.writing = None
         message = f'failed to create containerd task: exec: "{program}": executable file not found in $PATH'
         self._event("Failed", f"Error: {message}", warning=True)
         ended = {"exitCode": 128, "reason": "StartError", "message": message}
         self._set({"terminated": {**ended, "startedAt": "1970-01-01T00:00:00Z", "finishedAt": now()}})
 
     def _end(self, began: str, code: int) -> None:
+        self.writing = None
         reason = "OOMKilled" if self.killed_for_memory else ("Completed" if code == 0 else "Error")
         self.killed_for_memory = False
         ended: Object = {"exitCode": code, "reason": reason, "startedAt": began, "finishedAt": now()}

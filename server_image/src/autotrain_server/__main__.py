@@ -71,8 +71,7 @@ def configure_logging(settings: Settings) -> None:
 
 def report(settings: Settings, error: BundleError) -> None:
     """Leave the reason where the kubelet finds it, for readers who come after the pod."""
-    message = f"{error.file}: {error}" if error.file else str(error)
-    text = dump_outcome(Failed(stage=Stage.ROLLOUT, reason=error.reason, message=message))
+    text = dump_outcome(Failed(stage=Stage.ROLLOUT, reason=error.reason, message=error.told()))
     try:
         settings.termination_log.write_text(text, encoding="utf-8")
     except OSError as problem:

@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from autotrain_api import bundle
 from autotrain_api.names import Reason
+from autotrain_server.answers import Body, body_of
 from autotrain_server.batcher import Batcher, QueueFullError
 from autotrain_server.engine import cpu_limit
 from autotrain_server.model import Model
@@ -47,17 +48,6 @@ REQUEST_BODY = {
         },
     }
 }
-
-
-class Top(BaseModel):
-    label: str
-    confidence: float
-
-
-class ClassificationAnswer(BaseModel):
-    prediction: str
-    confidence: float
-    top: list[Top]
 
 
 class ErrorDetail(BaseModel):
@@ -91,7 +81,7 @@ class Service:
     def ready(self) -> Predictor:
         """The verified predictor, or 503 with the reason."""
         if self.model.error is not None:
-            raise failure(503, self.model.error.reason, str(self.model.error))
+            raise failure(503, self.model.error.reason, self.model.error.told())
         if self.model.predictor is None:
             raise failure(503, "Loading", "the model is being verified")
         return self.model.predictor
@@ -168,24 +158,15 @@ def create_app(settings: Settings, model: Model) -> FastAPI:
     _add_probes(app, service)
     _add_page(app, service)
 
-    async def validate(request: Request) -> ClassificationAnswer | list[ClassificationAnswer]:
+    async def validate(request: Request) -> Body:
         """Classify one picture, or several: a form with one or more files `img`, or a raw image/* body."""
-        answers = [to_json(answer) for answer in await service.answer(request)]
-        return answers[0] if len(answers) == 1 else answers
+        return body_of(await service.answer(request))
 
     for path in ("/validate", "/classification/validate/"):
         app.post(path, responses=ERRORS, openapi_extra=REQUEST_BODY, operation_id=path.strip("/").replace("/", "_"))(
             validate
         )
     return app
-
-
-def to_json(answer: Answer) -> ClassificationAnswer:
-    return ClassificationAnswer(
-        prediction=answer.prediction,
-        confidence=round(answer.confidence, 6),
-        top=[Top(label=top.label, confidence=round(top.confidence, 6)) for top in answer.top],
-    )
 
 
 def _add_errors(app: FastAPI) -> None:
@@ -225,7 +206,7 @@ def _add_probes(app: FastAPI, service: Service) -> None:
     async def readyz() -> JSONResponse:
         """The model is verified and answers."""
         if model.error is not None:
-            problem = {"reason": model.error.reason, "file": model.error.file, "message": str(model.error)}
+            problem = {"reason": model.error.reason, "file": model.error.file, "message": model.error.told()}
             return JSONResponse({"ready": False, **problem}, 503)
         if model.predictor is None:
             return JSONResponse({"ready": False, "reason": "Loading", "message": "the model is being verified"}, 503)

@@ -29,6 +29,10 @@ class BundleError(Exception):
         self.reason = reason
         self.file = file
 
+    def told(self) -> str:
+        """The message for whoever does not see `file`."""
+        return str(self) if not self.file or self.file in str(self) else f"{self.file}: {self}"
+
 
 class Scored(NamedTuple):
     label: str

@@ -12,7 +12,6 @@ import typer
 import yaml
 from pydantic import ValidationError
 from rich.console import Console
-from rich.table import Table
 
 from autotrain_api import names
 from autotrain_api.names import ExitCode, Reason, Stage
@@ -24,7 +23,9 @@ from autotrain_trainer.progress import ProgressBoard, serve
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 console = Console(width=120, soft_wrap=True)
 Config = Annotated[Path, typer.Option("--config", help="run.yaml, as the operator writes it", dir_okay=False)]
-TerminationLog = Annotated[Path, typer.Option(help="where the outcome is left for the kubelet")]
+TerminationLog = Annotated[
+    Path, typer.Option(envvar="AUTOTRAIN_TERMINATION_LOG", help="where the outcome is left for the kubelet")
+]
 DEFAULT_LOG = Path(names.TERMINATION_LOG)
 
 
@@ -43,13 +44,12 @@ def attempt(config: Path) -> tuple[Succeeded | Failed, int]:
     """One run, from its file to its outcome and exit code."""
     board = ProgressBoard(console)
     work = Path(tempfile.mkdtemp(prefix="autotrain-"))
-    run: RunConfig | None = None
     try:
         run = read_config(config)
         serve(board)
         return run_attempt(run, board, work), ExitCode.OK
-    except (Exception, Terminated) as error:
-        problem = translate(error, stage_of(board), board_batch(run))
+    except (Exception, Terminated) as error:  # noqa: BLE001 - every end of a run has an outcome
+        problem = translate(error, stage_of(board))
         if problem.reason == Reason.CRASHED:
             console.print_exception(show_locals=False)
         return problem.outcome(), problem.exit_code
@@ -91,15 +91,6 @@ def stage_of(board: ProgressBoard) -> Stage:
     if percent < 5:
         return Stage.DATA if percent in (0, 3) else Stage.MODEL
     return Stage.TRAINING if percent < 92 else Stage.EXPORT
-
-
-def board_batch(run: RunConfig | None) -> int | None:
-    """The pictures per forward pass that an out-of-memory is about."""
-    from autotrain_trainer.failures import LARGEST_BATCH
-
-    if run is None:
-        return None
-    return run.micro_batch_size or run.recipe.training.batch_size or LARGEST_BATCH
 
 
 def leave(outcome: Succeeded | Failed, path: Path) -> None:
@@ -152,20 +143,18 @@ def validate(
     bundle: Annotated[Path, typer.Option(help="the bundle's folder", file_okay=False)],
     image: Annotated[list[Path], typer.Option(help="a picture; may be given several times", dir_okay=False)],
 ) -> None:
-    """Ask a bundle about pictures, as the server would."""
+    """Ask a bundle about pictures: the JSON that the server answers with."""
+    from autotrain_server.answers import to_json
     from autotrain_server.predictor import BundleError, Predictor
     from autotrain_server.preprocess import ImageError
 
     try:
         predictor = Predictor.load(bundle)
-        answers = [predictor.predict([path.read_bytes()])[0] for path in image]
+        answers = predictor.predict([path.read_bytes() for path in image])
     except (BundleError, ImageError, OSError) as error:
         console.print(f"{type(error).__name__}: {error}", style="red", markup=False)
         raise typer.Exit(ExitCode.USER_ERROR) from error
-    table = Table("picture", "prediction", "confidence")
-    for path, answer in zip(image, answers, strict=True):
-        table.add_row(str(path), answer.prediction, f"{answer.confidence:.4f}")
-    console.print(table)
+    typer.echo(to_json(answers))
 
 
 def main() -> None:

@@ -31,6 +31,8 @@ from autotrain_trainer.resolved import Resolved
 GOLDEN_MOST = 64
 GOLDEN_CLOSE = 8
 """How many golden pictures are chosen for their small margin between the first two classes."""
+READABLE = 0o644
+"""Serving pods may run as another user."""
 PACKAGES = ("torch", "torchvision", "timm", "fastai", "onnx", "openvino", "pillow", "simplejpeg", "numpy")
 
 
@@ -144,6 +146,7 @@ def finish(partial: Path, output: Path, manifest: Manifest) -> str:
     signed = manifest.model_copy(update={"files": digests})
     (partial / bundle.MANIFEST).write_bytes(bundle.dump_manifest(signed))
     for path in (*files, partial / bundle.MANIFEST):
+        path.chmod(READABLE)
         _sync(path)
     try:
         predictor = Predictor.load(partial)

@@ -30,7 +30,9 @@ from autotrain_trainer.resolved import PRECISIONS, Resolved
 WEIGHT_DECAY = 0.01
 BODY_SHARE = 0.1
 """Learning rate of a pretrained body, in learning rates of the head."""
-FINDER_STEPS = 80
+FINDER_STEPS = 50
+FINDER_TRIES = (1e-5, 1.0)
+"""First and last learning rate of the range test."""
 FINDER_RANGE = (1e-4, 2e-2)
 """Where a found learning rate may lie; outside of it the finder was misled by noise."""
 
@@ -45,7 +47,7 @@ class History:
         self.best_epoch = 0
 
 
-class Watch(Callback):
+class Watch(Callback):  # type: ignore[misc]
     """After each step: progress and divergence. After each epoch: the metric, and the best weights."""
 
     order = 65
@@ -101,16 +103,17 @@ def train(
     pictures: PictureSet,
     run: RunConfig,
     resolved: Resolved,
+    micro: int,
     board: ProgressBoard,
     work: Path,
     decided: Callable[[], None],
 ) -> History:
     """Train `network` in place; it ends with the weights of the best epoch. Raises RunError.
 
+    `micro` pictures go through the network at once; the rest of the batch is accumulated.
     `decided` is called once everything in `resolved` is decided, before the first step.
     """
     settings, pretrained = run.recipe.training, run.recipe.model.pretrained
-    micro = min(run.micro_batch_size or resolved.batch_size, resolved.batch_size)
     history = History()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     learner = make_learner(network.to(device), pictures, run, micro, work)
@@ -189,7 +192,7 @@ def find_learning_rate(learner: Learner) -> tuple[float, tuple[list[float], list
     """Leslie Smith's range test (arXiv:1506.01186) with fastai's `valley`; weights are restored afterwards."""
     before = copy.deepcopy(learner.model.state_dict())
     with learner.no_bar(), learner.no_logging():
-        suggestion = learner.lr_find(num_it=FINDER_STEPS, show_plot=False, suggest_funcs=(valley,))
+        suggestion = learner.lr_find(*FINDER_TRIES, num_it=FINDER_STEPS, show_plot=False, suggest_funcs=(valley,))
     learner.model.load_state_dict(before)
     learner.create_opt()
     rate = float(np.clip(float(suggestion.valley), *FINDER_RANGE))

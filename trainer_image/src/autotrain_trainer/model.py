@@ -3,6 +3,7 @@
 from typing import Any
 
 import timm
+import timm.data
 import torch
 from torch import Tensor, nn
 
@@ -45,7 +46,7 @@ def build(run: RunConfig, classes: int) -> tuple[Network, ResolvedPreprocessing]
     backbone = create_backbone(model, classes)
     preprocessing = resolve_preprocessing(backbone, model, run.recipe.preprocessing)
     network = Network(backbone, preprocessing.mean, preprocessing.std)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(memory_format=torch.channels_last)
     return network, preprocessing
 
 
@@ -91,7 +92,7 @@ def _builds_without_weights(model: Model, options: dict[str, Any]) -> bool:
 
 def resolve_preprocessing(backbone: nn.Module, model: Model, wanted: Preprocessing) -> ResolvedPreprocessing:
     """What the spec says, and for the rest what timm knows about the backbone."""
-    known = timm.data.resolve_model_data_config(backbone)
+    known = timm.data.resolve_model_data_config(backbone)  # type: ignore[attr-defined, no-untyped-call]
     height, width = (model.image_size, model.image_size) if model.image_size else known["input_size"][1:]
     return ResolvedPreprocessing(
         height=height,

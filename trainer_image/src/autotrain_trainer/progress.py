@@ -1,6 +1,7 @@
 """How the run stands, for whoever asks: GET /progress and GET /healthz. One object, written by the run, read by threads."""
 
 import json
+import logging
 import os
 import threading
 import time
@@ -11,6 +12,8 @@ from rich.console import Console
 
 from autotrain_api import names
 from autotrain_api.outcome import Progress
+
+log = logging.getLogger(__name__)
 
 TRAINING_SHARE = (5, 90)
 """Per cent at which the first step begins and the last one ends; the rest is data, export and measurement."""
@@ -77,14 +80,14 @@ class ProgressBoard:
             self._current = self._current.model_copy(update=changes)
 
 
-def serve(board: ProgressBoard) -> ThreadingHTTPServer:
-    """Answer on AUTOTRAIN_HOST:AUTOTRAIN_PORT (0.0.0.0:8080) in a thread. Raises OSError."""
+def serve(board: ProgressBoard) -> ThreadingHTTPServer | None:
+    """Answer on AUTOTRAIN_HOST:AUTOTRAIN_PORT (0.0.0.0:8080) in a thread. Nobody can ask where that fails: None."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            answers = {"/progress": board.current.to_dict, "/healthz": lambda: {"status": "ok"}}
+            answers = {"/progress": board.current.to_dict(), "/healthz": {"status": "ok"}}
             answer = answers.get(self.path)
-            body = json.dumps(answer() if answer else {"error": "there is /progress and /healthz"}).encode()
+            body = json.dumps(answer or {"error": "there is /progress and /healthz"}).encode()
             self.send_response(200 if answer else 404)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
@@ -95,7 +98,11 @@ def serve(board: ProgressBoard) -> ThreadingHTTPServer:
             """Being asked is not news."""
 
     host = os.environ.get("AUTOTRAIN_HOST", "0.0.0.0")  # noqa: S104 - a pod listens on its own address
-    port = int(os.environ.get("AUTOTRAIN_PORT", str(names.PORT)))
-    server = ThreadingHTTPServer((host, port), Handler)
+    port = os.environ.get("AUTOTRAIN_PORT", str(names.PORT))
+    try:
+        server = ThreadingHTTPServer((host, int(port)), Handler)
+    except (OSError, ValueError) as error:
+        log.warning("no /progress on %s:%s: %s", host, port, error)
+        return None
     threading.Thread(target=server.serve_forever, name="progress", daemon=True).start()
     return server

@@ -1,6 +1,7 @@
 """What the run leaves for people: plots, a table of predictions and a model card, in the bundle's report/."""
 
 import csv
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,9 +16,11 @@ from autotrain_trainer.measure import confusion
 
 mpl.use("Agg")
 from matplotlib import pyplot
+from matplotlib.figure import Figure
 
 MOST_CLASSES_NAMED = 60
 MISTAKES = 16
+COLUMNS = 4
 
 
 def write_report(
@@ -51,7 +54,7 @@ def plot_losses(path: Path, history: History) -> None:
     )
     right.set(ylabel=metric, ylim=(0, 1.02))
     lines = axes.get_lines() + right.get_lines()
-    axes.legend(lines, [str(line.get_label()) for line in lines], loc="center right")
+    figure.legend(lines, [str(line.get_label()) for line in lines], loc="outside lower center", ncols=len(lines))
     _save(figure, path)
 
 
@@ -60,7 +63,10 @@ def plot_finder(path: Path, rates: list[float], losses: list[float], chosen: flo
     figure, axes = pyplot.subplots(figsize=(6, 4), layout="constrained")
     axes.semilogx(rates[: len(losses)], losses)
     axes.axvline(chosen, color="tab:red", linestyle=":", label=f"chosen: {chosen:.2g}")
-    axes.set(xlabel="learning rate", ylabel="smoothed loss")
+    lowest, first = min(losses), losses[0]
+    axes.set(xlabel="learning rate", ylabel="smoothed loss", ylim=(lowest - 0.1 * (first - lowest), None))
+    if first > lowest:
+        axes.set_ylim(top=first + 0.5 * (first - lowest))
     axes.legend()
     _save(figure, path)
 
@@ -68,7 +74,7 @@ def plot_finder(path: Path, rates: list[float], losses: list[float], chosen: flo
 def plot_confusion(path: Path, counts: NDArray[np.int64], classes: Sequence[str]) -> None:
     """Shares of each true class, by prediction."""
     side = min(16.0, 3 + 0.35 * len(classes))
-    figure, axes = pyplot.subplots(figsize=(side + 1, side), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(side + 1, side), layout="compressed")
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
     figure.colorbar(axes.imshow(shares, cmap="Blues", vmin=0, vmax=1), label="share of the true class")
     axes.set(xlabel="predicted", ylabel="true")
@@ -88,7 +94,8 @@ def plot_mistakes(path: Path, pictures: Pictures, confidences: NDArray[np.float6
     predicted = confidences.argmax(axis=1)
     wrong = np.flatnonzero(predicted != pictures.targets)
     worst = wrong[np.argsort(-confidences[wrong].max(axis=1))][:MISTAKES]
-    figure, axes = pyplot.subplots(4, 4, figsize=(8, 8.6), layout="constrained")
+    rows = max(1, math.ceil(len(worst) / COLUMNS))
+    figure, axes = pyplot.subplots(rows, COLUMNS, figsize=(8, 2.2 * rows + 0.4), layout="constrained")
     for place in axes.flat:
         place.axis("off")
     for place, index in zip(axes.flat, worst, strict=False):
@@ -99,7 +106,7 @@ def plot_mistakes(path: Path, pictures: Pictures, confidences: NDArray[np.float6
     _save(figure, path)
 
 
-def _save(figure: "pyplot.Figure", path: Path) -> None:
+def _save(figure: Figure, path: Path) -> None:
     figure.savefig(path, dpi=110, metadata={"Software": None})
     pyplot.close(figure)
 

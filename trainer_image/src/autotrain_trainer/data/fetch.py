@@ -1,16 +1,19 @@
 """A data URI becomes a local folder: download with resume, check of the digest, safe extraction. Nothing about pictures."""
 
 import hashlib
+import lzma
 import os
 import shutil
 import stat
 import tarfile
 import threading
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
+import aiohttp
 import fsspec
 
 from autotrain_api.names import Reason, Stage
@@ -18,6 +21,21 @@ from autotrain_trainer.failures import RunError
 
 CHUNK = 1 << 20
 DOWNLOAD_ATTEMPTS = 5
+FIRST_WAIT_SECONDS = 0.5
+"""Doubled before each further attempt."""
+CLIENT = {"trust_env": True, "timeout": aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=60)}
+"""A download may take hours, silence may not; HTTPS_PROXY counts."""
+DAMAGED = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    ValueError,
+    RuntimeError,  # an encrypted zip, or a compression that Python does not know
+)
+"""What reading an archive raises when it is not whole."""
 Report = Callable[[str], None]
 """Takes what is being done, in words."""
 
@@ -52,7 +70,7 @@ def download(uri: str, target: Path, report: Report) -> Path:
     last: Exception | None = None
     for attempt in range(DOWNLOAD_ATTEMPTS):
         if attempt:
-            threading.Event().wait(2.0 ** (attempt - 1))
+            threading.Event().wait(FIRST_WAIT_SECONDS * 2 ** (attempt - 1))
         try:
             _copy(uri, partial, report)
         except FileNotFoundError as error:
@@ -75,7 +93,7 @@ def download(uri: str, target: Path, report: Report) -> Path:
 def _copy(uri: str, partial: Path, report: Report) -> None:
     """Append what is missing of `uri` to `partial`; start over where the server cannot seek."""
     have = partial.stat().st_size if partial.exists() else 0
-    with fsspec.open(uri, "rb") as source:
+    with fsspec.open(uri, "rb", client_kwargs=CLIENT) as source:
         size = getattr(source, "size", None)
         if have and source.seekable() and size:
             source.seek(have)
@@ -113,7 +131,7 @@ def unpack(archive: Path, folder: Path, uri: str) -> Path:
             raise failure(Reason.DATA_ARCHIVE_INVALID, f"{uri} is neither a folder nor a tar or zip archive")
     except (tarfile.FilterError, tarfile.LinkOutsideDestinationError) as error:
         raise failure(Reason.DATA_ARCHIVE_UNSAFE, f"{uri}: {error}") from error
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError) as error:
+    except DAMAGED as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise failure(Reason.DATA_ARCHIVE_INVALID, f"{uri}: the archive is damaged: {error}") from error
@@ -142,7 +160,7 @@ def _unzip(archive: Path, folder: Path, uri: str) -> None:
             if stat.S_ISLNK(entry.external_attr >> 16):
                 raise failure(Reason.DATA_ARCHIVE_UNSAFE, f"{uri}: {entry.filename!r} is a link")
         _check_room(sum(entry.file_size for entry in entries), folder, uri)
-        zipped.extractall(folder)
+        zipped.extractall(folder)  # noqa: S202 - every name was checked above
 
 
 def _check_name(name: str, uri: str) -> None:

@@ -5,7 +5,8 @@ import gzip
 import io
 import re
 import struct
-from collections.abc import Callable, Iterable
+import zlib
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ def read_parts(folder: Path, data: Data) -> Parts:
 
 def classes_of(samples: Iterable[Sample], data: Data) -> list[str]:
     """The classes in the order of the model's outputs: the spec's, else sorted naturally. Raises RunError."""
-    found = sorted({sample.label for sample in samples}, key=natural)
+    found = sorted(sorted({sample.label for sample in samples}), key=natural)
     if data.classes:
         if unknown := [name for name in found if name not in data.classes]:
             raise failure(
@@ -45,7 +46,7 @@ def classes_of(samples: Iterable[Sample], data: Data) -> list[str]:
 
 def natural(text: str) -> list[tuple[int, int, str]]:
     """Sort key in which "2" comes before "10"."""
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", text) if part]
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", text) if part]
 
 
 def _descend(folder: Path, data: Data) -> Path:
@@ -58,14 +59,17 @@ def _descend(folder: Path, data: Data) -> Path:
     return folder
 
 
-def _part(root: Path, name: str, what: str) -> Path:
-    """The part that the spec names, inside of the data. Raises RunError."""
+def _part(root: Path, name: str, what: str, file: bool = False) -> Path:
+    """The folder (or file) that the spec names, inside of the data. Raises RunError."""
     path = (root / name).resolve()
     if not path.is_relative_to(root.resolve()):
         raise failure(Reason.DATA_LAYOUT_INVALID, f"spec.data.{what}: {name!r} lies outside of the data")
     if not path.exists():
         found = ", ".join(sorted(child.name for child in root.iterdir())[:SHOWN]) or "nothing"
         raise failure(Reason.DATA_LAYOUT_INVALID, f"spec.data.{what}: there is no {name!r} in the data; found: {found}")
+    if path.is_file() != file:
+        kind = "file" if file else "folder"
+        raise failure(Reason.DATA_LAYOUT_INVALID, f"spec.data.{what}: {name!r} is not a {kind}")
     return path
 
 
@@ -110,15 +114,15 @@ def _class_folders(part: Path, root: Path, others: set[Path]) -> list[Sample]:
 
 def table(root: Path, data: Data) -> Parts:
     """train.csv with the columns image and label; paths are relative to the table or to the data."""
-    train = _part(root, data.train, "train") if data.train else _only_table(root)
-    validation = _part(root, data.validation, "validation") if data.validation else None
+    train = _part(root, data.train, "train", file=True) if data.train else _only_table(root)
+    validation = _part(root, data.validation, "validation", file=True) if data.validation else None
     if validation is None and not data.train:
         candidates = (root / f"{name}.csv" for name in VALIDATION_NAMES)
         validation = next((path for path in candidates if path.is_file() and path != train), None)
     parts = Parts(
         _rows(train, root, data),
         _rows(validation, root, data) if validation else [],
-        _rows(_part(root, data.test, "test"), root, data) if data.test else [],
+        _rows(_part(root, data.test, "test", file=True), root, data) if data.test else [],
     )
     if not parts.train:
         raise failure(Reason.DATA_EMPTY, f"{train.name} has no rows")
@@ -137,22 +141,19 @@ def _only_table(root: Path) -> Path:
 
 def _rows(path: Path, root: Path, data: Data) -> list[Sample]:
     image, label, group = data.image_column or "image", data.label_column or "label", data.group_column
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        columns = reader.fieldnames or []
-        for column in filter(None, (image, label, group)):
-            if column not in columns:
-                raise failure(
-                    Reason.DATA_LAYOUT_INVALID,
-                    f"{path.name} has no column {column!r}; columns found: {', '.join(columns) or 'none'}",
-                )
-        rows = list(reader)
+    columns, rows = _read_table(path)
+    for column in filter(None, (image, label, group)):
+        if column not in columns:
+            raise failure(
+                Reason.DATA_LAYOUT_INVALID,
+                f"{path.name} has no column {column!r}; columns found: {', '.join(columns) or 'none'}",
+            )
     samples, missing = [], []
     for number, row in enumerate(rows, start=2):
         file_path = _picture(path.parent, root, row[image] or "")
         if file_path is None:
             missing.append(f"line {number}: {row[image]!r}")
-        elif not row[label]:
+        elif not (row[label] or "").strip():
             raise failure(Reason.DATA_LAYOUT_INVALID, f"{path.name}, line {number}: the label is empty")
         else:
             samples.append(Sample(row[image], row[label].strip(), file_path.read_bytes, row[group] if group else None))
@@ -162,6 +163,16 @@ def _rows(path: Path, root: Path, data: Data) -> list[Sample]:
             f"{path.name} names {len(missing)} pictures that are not in the data: {'; '.join(missing[:SHOWN])}",
         )
     return samples
+
+
+def _read_table(path: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
+    """Column names and rows. Raises RunError."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            return reader.fieldnames or [], list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise failure(Reason.DATA_LAYOUT_INVALID, f"{path.name} is not a table in UTF-8: {error}") from error
 
 
 def _picture(folder: Path, root: Path, name: str) -> Path | None:
@@ -210,15 +221,20 @@ def _idx_array(root: Path, prefix: str, what: str, dimensions: int) -> np.ndarra
         raise failure(Reason.DATA_LAYOUT_INVALID, f"there is no {names[0]} (or .gz) in the data; found: {found}")
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        magic, *shape = struct.unpack(f">{1 + dimensions}I", content[: 4 * (1 + dimensions)])
-        values = np.frombuffer(content, np.uint8, offset=4 * (1 + dimensions))
-        if magic != IDX_UBYTE << 8 | dimensions:
-            raise ValueError(f"magic number {magic:#x}")
-        return values.reshape(shape)
-    except (struct.error, ValueError, OSError, EOFError) as error:
+        return parse_idx(content, dimensions)
+    except (struct.error, ValueError, OSError, EOFError, zlib.error) as error:
         raise failure(
             Reason.DATA_LAYOUT_INVALID, f"{path.name} is not an idx{dimensions}-ubyte file: {error}"
         ) from error
+
+
+def parse_idx(content: bytes, dimensions: int) -> np.ndarray:
+    """The array in an IDX file of unsigned bytes. Raises ValueError or struct.error."""
+    start = 4 * (1 + dimensions)
+    magic, *shape = struct.unpack(f">{1 + dimensions}I", content[:start])
+    if magic != IDX_UBYTE << 8 | dimensions:
+        raise ValueError(f"magic number {magic:#x}")
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
 READERS: dict[str, Callable[[Path, Data], Parts]] = {"ImageFolder": image_folder, "Csv": table, "Idx": idx}

@@ -5,7 +5,7 @@ Training pictures are kept larger than the model's input, so that crops have som
 
 import hashlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +62,6 @@ class PictureSet:
 class _Loaded:
     side: Side
     sample: Sample
-    pixels: NDArray[np.uint8] | None
     error: str = ""
 
 
@@ -73,28 +72,39 @@ def load_pictures(
     given: list[tuple[Side, Sample]] = [("train", sample) for sample in parts.train]
     given += [("validation", sample) for sample in parts.validation]
     given += [("test", sample) for sample in parts.test]
-    larger = training_preprocessing(preprocessing)
+    sizes = {"train": training_preprocessing(preprocessing), "validation": preprocessing, "test": preprocessing}
+    rooms = {side: _room(len(given), size, work) for side, size in sizes.items()}
 
-    def load(item: tuple[Side, Sample]) -> _Loaded:
-        side, sample = item
+    def load(row: int) -> _Loaded:
+        side, sample = given[row]
         try:
             content = sample.read()
             side = side_of(sample, content, parts, data) if side == "train" else side
-            return _Loaded(side, sample, decode(content, larger if side == "train" else preprocessing, MAX_PIXELS))
+            rooms[side][row] = decode(content, sizes[side], MAX_PIXELS)
         except (ImageError, OSError) as error:
-            return _Loaded(side, sample, None, str(error))
+            return _Loaded(side, sample, str(error))
+        return _Loaded(side, sample)
 
-    loaded = []
-    with ThreadPoolExecutor(cpu_limit()) as threads:
-        for count, item in enumerate(threads.map(load, given), start=1):
-            loaded.append(item)
-            if count % 256 == 0:
-                report(f"reading pictures: {100 * count // len(given)} %")
+    loaded = _in_threads(load, len(given), report)
     damaged = check_damaged(loaded)
     position = {name: index for index, name in enumerate(classes)}
-    sides = {side: _collect(loaded, side, position, work) for side in ("train", "validation", "test")}
+    sides = {side: _collect(loaded, side, position, room) for side, room in rooms.items()}
     _check_sides(sides, data)
     return PictureSet(sides["train"], sides["validation"], sides["test"] if len(sides["test"]) else None, damaged)
+
+
+def _in_threads(load: Callable[[int], _Loaded], count: int, report: Report) -> list[_Loaded]:
+    """`load` for every row, in order; what was not begun is dropped when the run is stopped."""
+    loaded = []
+    threads = ThreadPoolExecutor(cpu_limit())
+    try:
+        for item in threads.map(load, range(count)):
+            loaded.append(item)
+            if len(loaded) % 256 == 0:
+                report(f"reading pictures: {100 * len(loaded) // count} %")
+    finally:
+        threads.shutdown(cancel_futures=True)
+    return loaded
 
 
 def side_of(sample: Sample, content: bytes, parts: Parts, data: Data) -> Side:
@@ -123,7 +133,7 @@ def training_preprocessing(preprocessing: ResolvedPreprocessing) -> ResolvedPrep
 
 def check_damaged(loaded: Sequence[_Loaded]) -> list[str]:
     """Names of the damaged pictures. Raises RunError when there are more than DAMAGED_SHARE."""
-    damaged = [f"{item.sample.name}: {item.error}" for item in loaded if item.pixels is None]
+    damaged = [f"{item.sample.name}: {item.error}" for item in loaded if item.error]
     if len(damaged) > DAMAGED_SHARE * len(loaded):
         raise failure(
             Reason.DATA_DAMAGED,
@@ -133,19 +143,19 @@ def check_damaged(loaded: Sequence[_Loaded]) -> list[str]:
     return damaged
 
 
-def _collect(loaded: Sequence[_Loaded], side: str, position: dict[str, int], work: Path) -> Pictures:
-    chosen = [item for item in loaded if item.side == side and item.pixels is not None]
-    samples = [item.sample for item in chosen]
+def _collect(loaded: Sequence[_Loaded], side: str, position: dict[str, int], room: NDArray[np.uint8]) -> Pictures:
+    """The pictures of one side, moved together at the front of their room."""
+    rows = [row for row, item in enumerate(loaded) if item.side == side and not item.error]
+    for target, row in enumerate(rows):
+        room[target] = room[row]
+    samples = [loaded[row].sample for row in rows]
     targets = np.array([position[sample.label] for sample in samples], dtype=np.int64)
-    shape = (len(chosen), *(chosen[0].pixels.shape if chosen and chosen[0].pixels is not None else (1, 1, 3)))
-    pixels = _room(shape, work)
-    for index, item in enumerate(chosen):
-        pixels[index] = item.pixels
-    return Pictures(pixels, targets, samples)
+    return Pictures(room[: len(rows)], targets, samples)
 
 
-def _room(shape: tuple[int, ...], work: Path) -> NDArray[np.uint8]:
-    """An array in memory where there is room, else in a file of the working folder."""
+def _room(count: int, size: ResolvedPreprocessing, work: Path) -> NDArray[np.uint8]:
+    """Place for `count` pictures, in memory or in a file of the working folder; what is not written takes no room."""
+    shape = (count, size.height, size.width, 3)
     if np.prod(shape) <= MEMORY_SHARE * memory_limit():
         return np.empty(shape, np.uint8)
     with tempfile.NamedTemporaryFile(dir=work, suffix=".pixels") as file:

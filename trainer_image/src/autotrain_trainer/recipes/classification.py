@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from autotrain_api.bundle import ResolvedPreprocessing
+from autotrain_api.names import Stage
 from autotrain_api.outcome import Succeeded
 from autotrain_api.run import RunConfig
 from autotrain_server.engine import cpu_limit
@@ -20,6 +21,7 @@ from autotrain_trainer.data.fetch import fetch
 from autotrain_trainer.data.layouts import classes_of, read_parts
 from autotrain_trainer.data.pictures import PictureSet, load_pictures
 from autotrain_trainer.export import try_export
+from autotrain_trainer.failures import translate
 from autotrain_trainer.fit import train
 from autotrain_trainer.model import Network, build
 from autotrain_trainer.progress import ProgressBoard
@@ -53,6 +55,8 @@ def prepare(run: RunConfig, board: ProgressBoard, work: Path) -> Prepared:
     # --- pixels
     board.say("reading pictures", percent=3)
     pictures = load_pictures(parts, classes, recipe.data, preprocessing, work, board.say)
+    if pictures.damaged:
+        board.say(f"{len(pictures.damaged)} damaged pictures are left out: {'; '.join(pictures.damaged)}")
     resolved = resolve(run, network, preprocessing, len(pictures.train))
     board.say(
         f"{len(pictures.train)} pictures to train on, {len(pictures.validation)} to validate, {len(classes)} classes, "
@@ -82,7 +86,8 @@ def try_step(ready: Prepared) -> None:
     """One forward and backward pass with the first batch."""
     images = torch.from_numpy(ready.pictures.validation.pixels[: ready.resolved.batch_size])
     targets = torch.from_numpy(ready.pictures.validation.targets[: ready.resolved.batch_size])
-    torch.nn.functional.cross_entropy(ready.network.train()(images), targets).backward()
+    loss = torch.nn.functional.cross_entropy(ready.network.train()(images), targets)
+    loss.backward()  # type: ignore[no-untyped-call]
 
 
 def run_recipe(run: RunConfig, board: ProgressBoard, work: Path) -> Succeeded:
@@ -90,9 +95,20 @@ def run_recipe(run: RunConfig, board: ProgressBoard, work: Path) -> Succeeded:
     ready = prepare(run, board, work)
     # --- fit
     keep = work_folder(output_folder(run))
-    history = train(
-        ready.network, ready.pictures, run, ready.resolved, board, work, lambda: resolving.save(ready.resolved, keep)
-    )
+    micro_batch = min(run.micro_batch_size or ready.resolved.batch_size, ready.resolved.batch_size)
+    try:
+        history = train(
+            ready.network,
+            ready.pictures,
+            run,
+            ready.resolved,
+            micro_batch,
+            board,
+            work,
+            lambda: resolving.save(ready.resolved, keep),
+        )
+    except (RuntimeError, MemoryError) as error:
+        raise translate(error, Stage.TRAINING, micro_batch) from error
     # --- result
     board.say("measuring and writing the bundle", percent=92)
     outcome = make_bundle(

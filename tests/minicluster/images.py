@@ -29,9 +29,9 @@ def find_image(images: Images, reference: str) -> Image | None:
 
 def autotrain_images(python: str = sys.executable) -> dict[str, Image]:
     """The chart's default repositories, whatever the registry and tag, as the modules of this checkout."""
-    host = {"AUTOTRAIN_HOST": "$(POD_IP)"}
+    env = {"AUTOTRAIN_HOST": "$(POD_IP)", "AUTOTRAIN_TERMINATION_LOG": "/dev/termination-log"}
     return {
-        f"(^|/)autotrain/{part}$": Image((python, "-m", f"autotrain_{part}"), (), host)
+        f"(^|/)autotrain/{part}$": Image((python, "-m", f"autotrain_{part}"), (), env)
         for part in ("operator", "trainer", "server")
     } | plain_images(python)
 

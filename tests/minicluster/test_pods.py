@@ -1,12 +1,14 @@
 """The kubelet with real processes: files, variables, probes, restarts, endings."""
 
 import base64
+import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from minicluster.api import ApiError, Object
-from minicluster.world import World, has, shell, state, template, web
+from minicluster.world import QUICK, World, has, shell, state, template, web
 
 
 def create_pod(world: World, container: Object, restart: str = "Never", **spec: Any) -> None:
@@ -274,3 +276,22 @@ async def until_log(world: World, text: str) -> None:
     async for part in world.machines.kubelet.read_log(world.get("Pod", "one"), None, True):
         if text in part.decode():
             return
+
+
+async def test_without_namespaces_paths_are_rewritten(tmp_path: Path) -> None:
+    settings = dataclasses.replace(QUICK, isolate=False)
+    text = "output: file:///mnt/models/web\nother: /mnt/models2 a/mnt/models"
+    mounts = [{"name": "models", "mountPath": "/mnt/models"}, {"name": "config", "mountPath": "/etc/mine"}]
+    env = [{"name": "BUNDLE", "value": "/mnt/models/web"}]
+    script = "cp /etc/mine/run.yaml $BUNDLE; echo $(POD_IP) > /dev/termination-log"
+
+    async with World(tmp_path, settings) as world:
+        world.create("ConfigMap", "config", data={"run.yaml": text})
+        volumes = [{"name": "models", "emptyDir": {}}, {"name": "config", "configMap": {"name": "config"}}]
+        create_pod(world, shell(script, volumeMounts=mounts, env=env), volumes=volumes)
+        pod = await ended(world)
+        models = tmp_path / "pods" / pod["metadata"]["uid"] / "volumes/models"
+        written = (models / "web").read_text()
+
+    assert pod["status"]["phase"] == "Succeeded"
+    assert written == f"output: file://{models}/web\nother: /mnt/models2 a/mnt/models"

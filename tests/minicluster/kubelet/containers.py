@@ -180,7 +180,6 @@ class Container:
             mounts.append(Mount(folder / "tmp", "/tmp"))
         self._room = Room(folder, mounts, self._pod["status"]["podIP"], self._machine.isolate)
         if not self._machine.isolate:
-            self._env.setdefault("AUTOTRAIN_TERMINATION_LOG", path)
             tmp = next((mount for mount in mounts if mount.target == "/tmp"), None)
             self._env.setdefault("TMPDIR", "/tmp" if tmp else str(folder))
         return self._room.start(argv, self._env, self.spec.get("workingDir", ""))

@@ -61,6 +61,8 @@ class PodWorker:
         while self._stop is None:
             try:
                 self._volumes.set_up()
+                if not self._machine.isolate:
+                    self._volumes.rewrite_texts()
             except MountError as error:
                 record(self._machine.api, self.pod, "FailedMount", str(error), COMPONENT, warning=True)
                 await asyncio.sleep(RETRY_SECONDS)

@@ -1,12 +1,13 @@
 """A pod's volumes as folders of this machine, and where a container wants them."""
 
 import base64
+import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from minicluster.api import Api, Object
 from minicluster.kubelet.environment import field_of
-from minicluster.kubelet.rooms import Mount
+from minicluster.kubelet.rooms import Mount, rewrite
 
 TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 TokenMaker = Callable[[str, str, Object], str]
@@ -53,12 +54,24 @@ class Volumes:
             mounts.append(Mount(self._places["kube-api-access"], TOKEN_PATH, True))
         return mounts
 
+    def rewrite_texts(self) -> None:
+        """Where there are no mount namespaces: paths in mounted texts become the folders behind them."""
+        spec = self._pod["spec"]
+        containers = [*(spec.get("initContainers") or ()), *spec["containers"]]
+        mounts = [mount for container in containers for mount in self.mounts(container)]
+        for volume in spec.get("volumes") or ():
+            if self._is_text(volume):
+                for path in self._places[volume["name"]].rglob("*"):
+                    with contextlib.suppress(UnicodeDecodeError, IsADirectoryError):
+                        path.write_text(rewrite(path.read_text(), mounts))
+
+    def _is_text(self, volume: Object) -> bool:
+        return any(kind in volume for kind in ("configMap", "secret", "projected", "downwardAPI"))
+
     def _is_fixed(self, name: str) -> bool:
         volume = next(volume for volume in self._pod["spec"]["volumes"] if volume["name"] == name)
         claim = volume.get("persistentVolumeClaim") or {}
-        return claim.get("readOnly", False) or any(
-            kind in volume for kind in ("configMap", "secret", "projected", "downwardAPI")
-        )
+        return bool(claim.get("readOnly")) or self._is_text(volume)
 
     def _wants_token(self) -> bool:
         spec = self._pod["spec"]

@@ -3,10 +3,8 @@
 import base64
 import contextlib
 import json
-import queue
 import ssl
 import tempfile
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -76,10 +74,16 @@ def tls_context(cluster: Object, user: Object) -> ssl.SSLContext:
 
 
 class Client:
-    def __init__(self, url: str, context: ssl.SSLContext, token: str = "") -> None:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._url, self._context = url, context
-        self._http = httpx.Client(base_url=url, verify=context, headers=headers, trust_env=False, timeout=30)
+    def __init__(self, url: str, context: ssl.SSLContext, anonymous: ssl.SSLContext, token: str = "") -> None:
+        """`anonymous` knows the authority, but carries no client certificate."""
+        self._url, self._context, self._anonymous = url, context, anonymous
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._http = self._connection()
+
+    def _connection(self) -> httpx.Client:
+        return httpx.Client(
+            base_url=self._url, verify=self._context, headers=self._headers, trust_env=False, timeout=PATIENCE_SECONDS
+        )
 
     @classmethod
     def from_kubeconfig(cls, path: Path) -> "Client":
@@ -87,14 +91,12 @@ class Client:
         context = _named(config["contexts"], config["current-context"])["context"]
         cluster = _named(config["clusters"], context["cluster"])["cluster"]
         user = _named(config["users"], context["user"])["user"]
-        return cls(cluster["server"], tls_context(cluster, user), user.get("token", ""))
+        contexts = tls_context(cluster, user), tls_context(cluster, {})
+        return cls(cluster["server"], *contexts, user.get("token", ""))
 
     def with_token(self, token: str) -> "Client":
-        """The same cluster for somebody else, without the client certificate of this one."""
-        context = self._context
-        if context.cert_store_stats()["x509"] and not token:
-            context = ssl.create_default_context()
-        return Client(self._url, context, token)
+        """The same cluster for somebody else."""
+        return Client(self._url, self._anonymous, self._anonymous, token)
 
     def close(self) -> None:
         self._http.close()
@@ -151,32 +153,25 @@ class Client:
 
     @contextlib.contextmanager
     def watching(self, path: str, **query: str) -> Iterator["Watch"]:
-        with self._http.stream("GET", path, params={"watch": "1", **query}) as response:
+        """On a connection of its own."""
+        with self._connection() as http, http.stream("GET", path, params={"watch": "1", **query}) as response:
             yield Watch(response)
 
 
 class Watch:
-    """What a watch tells, read by a thread."""
+    """What a watch tells; reading waits."""
 
     def __init__(self, response: httpx.Response) -> None:
         self.code = response.status_code
         self.seen: list[Object] = []
-        self._lines: queue.Queue[Object | None] = queue.Queue()
-        threading.Thread(target=self._read, args=(response,), daemon=True).start()
-
-    def _read(self, response: httpx.Response) -> None:
-        with contextlib.suppress(httpx.HTTPError, httpx.StreamError):
-            for line in response.iter_lines():
-                if line:
-                    self._lines.put(json.loads(line))
-        self._lines.put(None)
+        self._lines = response.iter_lines()
 
     def until(self, enough: Callable[[list[Object]], Any]) -> list[Object]:
-        """Everything seen once it is enough; AssertionError where the watch ends or stays silent before."""
+        """Everything seen once it is enough; AssertionError where the watch ends before."""
         while not enough(self.seen):
-            line = self._lines.get(timeout=PATIENCE_SECONDS)
+            line = next(self._lines, None)
             assert line is not None, f"the watch ended after {[event['type'] for event in self.seen]}"
-            self.seen.append(line)
+            self.seen.append(json.loads(line))
         return self.seen
 
     def types_of(self, name: str, count: int) -> list[str]:
@@ -185,8 +180,7 @@ class Watch:
         return _about(self.seen, name)
 
     def end(self) -> list[Object]:
-        while (line := self._lines.get(timeout=PATIENCE_SECONDS)) is not None:
-            self.seen.append(line)
+        self.seen += [json.loads(line) for line in self._lines]
         return self.seen
 
 

@@ -6,7 +6,7 @@ import re
 import uuid
 from collections.abc import Callable
 
-from minicluster import builtin, definitions, podspec, schema
+from minicluster import builtin, definitions, podsecurity, podspec, schema
 from minicluster.errors import FieldError, forbidden, invalid, invalid_value, not_supported, required
 from minicluster.immutability import change_errors
 from minicluster.podspec import defaults
@@ -88,6 +88,11 @@ def admit_new(resource: Resource, item: Object, store: Store, resources: Resourc
     if resource.kind == "Pod":
         _give_account(resource, item, store, resources)
     _refuse(resource, item, _errors(resource, item))
+    if resource.kind == "Pod":
+        namespace = store.find(resources["Namespace"], None, item["metadata"]["namespace"])
+        why = podsecurity.violations(namespace, item["spec"]) if namespace else ""
+        if why:
+            raise forbidden(resource, item["metadata"].get("name", ""), why)
 
 
 def admit_change(resource: Resource, item: Object, current: Object, store: Store, resources: Resources) -> None:

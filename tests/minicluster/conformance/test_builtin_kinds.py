@@ -310,3 +310,55 @@ def test_a_log_is_asked_for_by_a_container_of_the_pod(client: Client, namespace:
     client.made(core(namespace, "pods"), pod("p"))
 
     assert client.get(core(namespace, "pods", "p/log"), container="other").code == 400
+
+
+RESTRICTED: Object = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "runAsNonRoot": True,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+
+
+@pytest.fixture
+def restricted(client: Client, namespace: str) -> str:
+    """A namespace that lets in restricted pods only."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    client.patch(f"{CORE}/namespaces/{namespace}", {"metadata": {"labels": labels}})
+    return namespace
+
+
+def test_a_restricted_namespace_takes_restricted_pods(client: Client, restricted: str) -> None:
+    body = pod("p")
+    body["spec"]["containers"][0]["securityContext"] = RESTRICTED
+
+    assert client.post(core(restricted, "pods"), body).code == 201
+
+
+@pytest.mark.parametrize(
+    ("field", "word"),
+    [
+        ("allowPrivilegeEscalation", "allowPrivilegeEscalation != false"),
+        ("capabilities", "unrestricted capabilities"),
+        ("runAsNonRoot", "runAsNonRoot != true"),
+        ("seccompProfile", "seccompProfile"),
+    ],
+)
+def test_a_restricted_namespace_refuses_other_pods(client: Client, restricted: str, field: str, word: str) -> None:
+    body = pod("p")
+    context = {key: value for key, value in RESTRICTED.items() if key != field}
+    body["spec"]["containers"][0]["securityContext"] = context
+
+    refused = client.post(core(restricted, "pods"), body)
+
+    assert refused.code == 403
+    assert 'violates PodSecurity "restricted:latest"' in refused.message
+    assert word in refused.message
+
+
+def test_a_restricted_namespace_refuses_host_paths(client: Client, restricted: str) -> None:
+    body = pod("p")
+    body["spec"]["containers"][0]["securityContext"] = RESTRICTED
+    body["spec"]["volumes"] = [{"name": "host", "hostPath": {"path": "/"}}]
+
+    assert client.post(core(restricted, "pods"), body).code == 403

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from minicluster.kubelet.agent import Access, Kubelet
 from minicluster.network import claim_networks
 from minicluster.proxy import Proxy
 from minicluster.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 
 class Machines:
@@ -45,6 +48,8 @@ class Machines:
         work: list[Coroutine[Any, Any, None]] = [self._api.run(), self.kubelet.run(), self._proxy.run()]
         work += [base.run(self._api, controller) for controller in self._controllers]
         self._tasks = [asyncio.create_task(one) for one in work]
+        for task in self._tasks:
+            task.add_done_callback(tell_of_a_crash)
         await asyncio.sleep(0)
         return self
 
@@ -55,3 +60,9 @@ class Machines:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         self.networks.claim.close()
+
+
+def tell_of_a_crash(task: "asyncio.Task[None]") -> None:
+    """At once, not when the cluster ends: until then it seems to do nothing."""
+    if not task.cancelled() and (error := task.exception()):
+        logger.error("%s has ended", task.get_coro(), exc_info=error)

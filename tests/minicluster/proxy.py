@@ -118,6 +118,8 @@ class Proxy:
             attempt(lambda: self._api.patch("Service", *key, {"metadata": {"annotations": annotation}}))
             message = f"port {port} needs rights of root; it is served at {address}:{instead}"
             record(self._api, service, "OtherPort", message, COMPONENT, warning=True)
+        except OSError as error:
+            record(self._api, service, "NotServed", f"{address}:{port}: {error.strerror}", COMPONENT, warning=True)
 
     def _close(self, service: Object) -> None:
         for where in [where for where in self._listeners if where[0] == service["spec"].get("clusterIP")]:

@@ -1,4 +1,4 @@
-"""One container: its process, its probes, its restarts, and the containerStatus that tells of them."""
+"""One container: its process, its restarts, its ending, and the containerStatus that tells of them."""
 
 import asyncio
 import contextlib
@@ -17,6 +17,7 @@ from minicluster.controllers.base import record
 from minicluster.images import Images, find_image
 from minicluster.kubelet import probes
 from minicluster.kubelet.environment import ConfigError, environment, expand
+from minicluster.kubelet.probes import Prober
 from minicluster.kubelet.rooms import Mount, Room, Start, kill_group
 from minicluster.settings import Settings
 from minicluster.store import now
@@ -200,7 +201,8 @@ class Container:
             self.kill()
         self._event("Started", "Container started")
         self._set({"running": {"startedAt": began}})
-        watching = asyncio.create_task(self._probe())
+        prober = Prober(self.spec, self._look, self._sleep, self._restart, self._set_ready)
+        watching = asyncio.create_task(prober.run())
         try:
             code = await self._process.wait()
         finally:
@@ -249,54 +251,11 @@ class Container:
 
     # --- probes
 
-    async def _probe(self) -> None:
-        startup = self.spec.get("startupProbe")
-        if startup and not await self._until_started(startup):
-            return
-        self.started = True
-        self.ready = "readinessProbe" not in self.spec
-        self._changed()
-        watchers = []
-        if readiness := self.spec.get("readinessProbe"):
-            watchers.append(self._watch_readiness(readiness))
-        if liveness := self.spec.get("livenessProbe"):
-            watchers.append(self._watch_liveness(liveness))
-        await asyncio.gather(*watchers)
-
-    async def _until_started(self, probe: Object) -> bool:
-        failures = 0
-        await self._sleep(probe.get("initialDelaySeconds", 0))
-        while await self._look(probe, "Startup"):
-            failures += 1
-            if failures >= probe.get("failureThreshold", 3):
-                await self._restart("startup", probe)
-                return False
-            await self._sleep(probe.get("periodSeconds", 10))
-        return True
-
-    async def _watch_readiness(self, probe: Object) -> None:
-        successes = failures = 0
-        await self._sleep(probe.get("initialDelaySeconds", 0))
-        while True:
-            bad = bool(await self._look(probe, "Readiness"))
-            successes, failures = (0, failures + 1) if bad else (successes + 1, 0)
-            if successes >= probe.get("successThreshold", 1) and not self.ready:
-                self.ready = True
-                self._changed()
-            elif failures >= probe.get("failureThreshold", 3) and self.ready:
-                self.ready = False
-                self._changed()
-            await self._sleep(probe.get("periodSeconds", 10))
-
-    async def _watch_liveness(self, probe: Object) -> None:
-        failures = 0
-        await self._sleep(probe.get("initialDelaySeconds", 0))
-        while not self._stopping:
-            failures = failures + 1 if await self._look(probe, "Liveness") else 0
-            if failures >= probe.get("failureThreshold", 3):
-                await self._restart("liveness", probe)
-                return
-            await self._sleep(probe.get("periodSeconds", 10))
+    def _set_ready(self, ready: bool) -> None:
+        """By its probes: it has started, and whether it is ready."""
+        if (self.started, self.ready) != (True, ready):
+            self.started, self.ready = True, ready
+            self._changed()
 
     async def _look(self, probe: Object, kind: str) -> str:
         address = self._pod["status"]["podIP"]
@@ -309,6 +268,8 @@ class Container:
         await asyncio.sleep(seconds * self._machine.settings.seconds_factor)
 
     async def _restart(self, kind: str, probe: Object) -> None:
+        if self._stopping:
+            return
         self._event("Killing", f"Container {self.name} failed {kind} probe, will be restarted")
         grace = probe.get("terminationGracePeriodSeconds", self._pod["spec"].get("terminationGracePeriodSeconds", 30))
         task = asyncio.create_task(self._terminate(grace))  # not in the probe's task, which ends with the process

@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from minicluster.api import ApiError, Object
-from minicluster.controllers.base import record, seconds_since, with_condition, write_status
+from minicluster.controllers.base import record, with_condition, write_status
 from minicluster.kubelet.containers import COMPONENT, Container, Machine
 from minicluster.kubelet.volumes import MountError, Volumes
 from minicluster.store import now
@@ -96,11 +96,6 @@ class PodWorker:
                 self._machine.api.delete("Pod", *place, grace_seconds=0, uid=metadata["uid"])
             except ApiError:
                 self.gone = True
-
-    def is_overdue(self) -> bool:
-        return "activeDeadlineSeconds" in self.pod["spec"] and (
-            seconds_since(self._started) > self.pod["spec"]["activeDeadlineSeconds"]
-        )
 
     def kill(self) -> None:
         for container in [*self._first, *self._main]:

@@ -1,4 +1,4 @@
-"""One look at a container: httpGet, tcpSocket or exec. When and what follows is the container's business."""
+"""Probes: one look at a container by httpGet, tcpSocket or exec, and what follows from several."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -51,3 +51,57 @@ async def look(session: aiohttp.ClientSession, probe: Object, container: Object,
         return f"probe timed out after {timeout} s"
     except (OSError, aiohttp.ClientError) as error:
         return str(error)
+
+
+class Prober:
+    """A container's probes from its start on: startup first, then readiness and liveness."""
+
+    def __init__(
+        self,
+        spec: Object,
+        look: Callable[[Object, str], Awaitable[str]],
+        sleep: Callable[[float], Awaitable[None]],
+        restart: Callable[[str, Object], Awaitable[None]],
+        set_ready: Callable[[bool], None],
+    ) -> None:
+        self._spec = spec
+        self._look = look
+        self._sleep = sleep
+        self._restart = restart
+        self._set_ready = set_ready
+
+    async def run(self) -> None:
+        """Until cancelled, or until the container is to be restarted."""
+        startup, readiness, liveness = (self._spec.get(f"{kind}Probe") for kind in ("startup", "readiness", "liveness"))
+        if startup and not await self._alive("Startup", startup, until_good=True):
+            return
+        self._set_ready(readiness is None)
+        watchers: list[Awaitable[object]] = [self._watch_readiness(readiness)] if readiness else []
+        watchers += [self._alive("Liveness", liveness, until_good=False)] if liveness else []
+        await asyncio.gather(*watchers)
+
+    async def _alive(self, kind: str, probe: Object, until_good: bool) -> bool:
+        """Whether it was once good, if that is asked; too many failures restart the container."""
+        failures = 0
+        await self._sleep(probe.get("initialDelaySeconds", 0))
+        while failures < probe.get("failureThreshold", 3):
+            bad = bool(await self._look(probe, kind))
+            if until_good and not bad:
+                return True
+            failures = failures + 1 if bad else 0
+            if failures < probe.get("failureThreshold", 3):
+                await self._sleep(probe.get("periodSeconds", 10))
+        await self._restart(kind.lower(), probe)
+        return False
+
+    async def _watch_readiness(self, probe: Object) -> None:
+        successes = failures = 0
+        await self._sleep(probe.get("initialDelaySeconds", 0))
+        while True:
+            bad = bool(await self._look(probe, "Readiness"))
+            successes, failures = (0, failures + 1) if bad else (successes + 1, 0)
+            if successes >= probe.get("successThreshold", 1):
+                self._set_ready(True)
+            elif failures >= probe.get("failureThreshold", 3):
+                self._set_ready(False)
+            await self._sleep(probe.get("periodSeconds", 10))

@@ -1,5 +1,6 @@
 """Settings of the server: environment variables AUTOTRAIN_..., set by the operator, and flags of the command line."""
 
+import re
 from pathlib import Path
 
 from pydantic import Field
@@ -8,7 +9,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from autotrain_api import names
 from autotrain_api.trainingjob import Limits, Postprocessing
 
-UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+UNITS = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}
+UNITS |= {f"{prefix}i": 2.0**power for prefix, power in (("K", 10), ("M", 20), ("G", 30), ("T", 40), ("P", 50))}
 
 
 class Settings(BaseSettings):
@@ -36,8 +38,7 @@ def bytes_of(quantity: str | int) -> int:
     """A Kubernetes quantity of bytes as a number, "10Mi" -> 10485760. Raises ValueError."""
     if isinstance(quantity, int):
         return quantity
-    digits = quantity.rstrip("kMGTPi")
-    unit = quantity[len(digits) :]
-    if unit not in UNITS:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([a-zA-Z]*)", quantity)
+    if found is None or found[2] not in UNITS:
         raise ValueError(f"{quantity!r} is not a quantity of bytes; use one of {', '.join(filter(None, UNITS))}")
-    return int(float(digits) * UNITS[unit])
+    return int(float(found[1]) * UNITS[found[2]])

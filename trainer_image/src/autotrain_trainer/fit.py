@@ -195,6 +195,6 @@ def find_learning_rate(learner: Learner) -> tuple[float, tuple[list[float], list
         suggestion = learner.lr_find(*FINDER_TRIES, num_it=FINDER_STEPS, show_plot=False, suggest_funcs=(valley,))
     learner.model.load_state_dict(before)
     learner.create_opt()
-    rate = float(np.clip(float(suggestion.valley), *FINDER_RANGE))
+    rate = float(f"{np.clip(float(suggestion.valley), *FINDER_RANGE):.3g}")
     recorder = learner.recorder
     return rate, ([float(rate) for rate in recorder.lrs], [float(loss) for loss in recorder.losses], rate)

@@ -54,7 +54,8 @@ def plot_losses(path: Path, history: History) -> None:
     )
     right.set(ylabel=metric, ylim=(0, 1.02))
     lines = axes.get_lines() + right.get_lines()
-    figure.legend(lines, [str(line.get_label()) for line in lines], loc="outside lower center", ncols=len(lines))
+    labels = [str(line.get_label()) for line in lines]
+    figure.legend(lines, labels, loc="outside lower center", ncols=len(lines), fontsize=8, frameon=False)
     _save(figure, path)
 
 
@@ -121,13 +122,22 @@ def write_predictions(path: Path, pictures: Pictures, confidences: NDArray[np.fl
             writer.writerow([sample.name, sample.label, classes[top], f"{row[top]:.6f}"])
 
 
+def _words(value: object) -> str:
+    """A decided value as a person writes it."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_words(part)}" for name, part in value.items())
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
 def model_card(manifest: Manifest, damaged: Sequence[str]) -> str:
     """The model in words, as Markdown."""
     metrics = "\n".join(
         f"| {metric.name} | {metric.value:.4f} | {metric.low:.4f} to {metric.high:.4f} | {metric.samples} |"
         for metric in manifest.metrics
     )
-    resolved = "\n".join(f"- {name}: {value}" for name, value in manifest.resolved.items())
+    resolved = "\n".join(
+        f"- {name.replace('_', ' ')}: {_words(value)}" for name, value in manifest.resolved.items() if name != "damaged"
+    )
     left_out = "".join(f"\n- {line}" for line in damaged) or " none"
     return f"""# {manifest.name}
 

@@ -1,5 +1,6 @@
 """A data URI becomes a local folder: download with resume, check of the digest, safe extraction. Nothing about pictures."""
 
+import errno
 import hashlib
 import lzma
 import os
@@ -31,11 +32,14 @@ DAMAGED = (
     zlib.error,
     lzma.LZMAError,
     EOFError,
+    KeyError,  # a link to a member that is not there
     OSError,
     ValueError,
     RuntimeError,  # an encrypted zip, or a compression that Python does not know
 )
 """What reading an archive raises when it is not whole."""
+VOLUME_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM)
+"""Not the archive's fault."""
 Report = Callable[[str], None]
 """Takes what is being done, in words."""
 
@@ -132,7 +136,7 @@ def unpack(archive: Path, folder: Path, uri: str) -> Path:
     except (tarfile.FilterError, tarfile.LinkOutsideDestinationError) as error:
         raise failure(Reason.DATA_ARCHIVE_UNSAFE, f"{uri}: {error}") from error
     except DAMAGED as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        if isinstance(error, OSError) and error.errno in VOLUME_ERRORS:
             raise
         raise failure(Reason.DATA_ARCHIVE_INVALID, f"{uri}: the archive is damaged: {error}") from error
     return folder

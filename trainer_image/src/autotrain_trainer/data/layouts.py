@@ -51,7 +51,9 @@ def natural(text: str) -> list[tuple[int, int, str]]:
 
 def _descend(folder: Path, data: Data) -> Path:
     """Into the one folder that many archives wrap everything in, unless it is a part itself."""
-    named = {data.train, data.validation, data.test, "train", *VALIDATION_NAMES}
+    named = {"train", *VALIDATION_NAMES}
+    if any((folder / name).exists() for name in (data.train, data.validation, data.test) if name):
+        return folder
     inside = [path for path in folder.iterdir() if not path.name.startswith((".", "__MACOSX"))]
     if len(inside) == 1 and inside[0].is_dir() and inside[0].name not in named:
         below = [path for path in inside[0].iterdir() if path.is_dir() or path.suffix.lower() not in SUFFIXES]
@@ -100,13 +102,17 @@ def image_folder(root: Path, data: Data) -> Parts:
 
 
 def _class_folders(part: Path, root: Path, others: set[Path]) -> list[Sample]:
-    folders = [path for path in sorted(part.iterdir()) if path.is_dir() and path.resolve() not in others]
+    folders = [path for path in sorted(part.iterdir()) if _is_class(path) and path.resolve() not in others]
     return [
         Sample(file.relative_to(root).as_posix(), folder.name, file.read_bytes)
         for folder in folders
         for file in sorted(folder.rglob("*"))
         if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
     ]
+
+
+def _is_class(path: Path) -> bool:
+    return path.is_dir() and not path.name.startswith((".", "__MACOSX"))
 
 
 # --- Csv: a table of pictures and labels

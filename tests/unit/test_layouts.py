@@ -1,0 +1,250 @@
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autotrain_api.names import ExitCode, Reason
+from autotrain_api.trainingjob import Data
+from autotrain_trainer.data.layouts import classes_of, read_parts
+from autotrain_trainer.data.samples import Parts, Sample
+from autotrain_trainer.failures import RunError
+
+
+def data(**fields) -> Data:
+    return Data(uri="file:///data", **fields)
+
+
+def put(root: Path, *names: str, content: bytes = b"picture") -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    return root
+
+
+def names(samples: list[Sample]) -> list[tuple[str, str]]:
+    return [(sample.name, sample.label) for sample in samples]
+
+
+def refused(root: Path, **fields) -> RunError:
+    with pytest.raises(RunError) as caught:
+        classes_of(all_of(read_parts(root, data(**fields))), data(**fields))
+    assert caught.value.exit_code == ExitCode.USER_ERROR
+    return caught.value
+
+
+def all_of(parts: Parts) -> list[Sample]:
+    return [*parts.train, *parts.validation, *parts.test]
+
+
+# --- ImageFolder
+
+
+def test_class_folders_at_the_root_are_one_part(tmp_path):
+    parts = read_parts(put(tmp_path, "cat/1.jpg", "dog/deep/2.PNG", "dog/notes.txt", ".hidden/3.jpg"), data())
+
+    assert names(parts.train) == [("cat/1.jpg", "cat"), ("dog/deep/2.PNG", "dog")]
+    assert parts.validation == parts.test == []
+
+
+@pytest.mark.parametrize("validation", ["validation", "valid", "val"])
+def test_train_and_validation_folders_are_two_parts(tmp_path, validation):
+    parts = read_parts(put(tmp_path, "train/a/1.jpg", f"{validation}/a/2.jpg"), data())
+
+    assert names(parts.train) == [("train/a/1.jpg", "a")]
+    assert names(parts.validation) == [(f"{validation}/a/2.jpg", "a")]
+
+
+def test_parts_have_the_names_that_the_spec_gives(tmp_path):
+    root = put(tmp_path, "learn/a/1.jpg", "check/a/2.jpg", "judge/a/3.jpg")
+
+    parts = read_parts(root, data(train="learn", validation="check", test="judge"))
+
+    assert [len(part) for part in (parts.train, parts.validation, parts.test)] == [1, 1, 1]
+
+
+def test_a_test_folder_beside_class_folders_is_no_class(tmp_path):
+    parts = read_parts(put(tmp_path, "a/1.jpg", "b/2.jpg", "held/a/3.jpg"), data(test="held"))
+
+    assert {sample.label for sample in parts.train} == {"a", "b"}
+    assert len(parts.test) == 1
+
+
+def test_a_folder_that_an_archive_wraps_everything_in_is_looked_through(tmp_path):
+    parts = read_parts(put(tmp_path, "flowers/v2/a/1.jpg", "flowers/v2/b/2.jpg", "__MACOSX/x"), data())
+
+    assert {sample.label for sample in parts.train} == {"a", "b"}
+
+
+@pytest.mark.parametrize("files", [[], ["1.jpg", "2.jpg"], ["a/notes.txt"]], ids=["empty", "no folders", "no pictures"])
+def test_a_folder_without_pictures_in_class_folders_is_empty(tmp_path, files):
+    assert refused(put(tmp_path, *files)).reason == Reason.DATA_EMPTY
+
+
+def test_one_class_is_too_few(tmp_path):
+    error = refused(put(tmp_path, "train/only/1.jpg"))
+
+    assert error.reason == Reason.DATA_ONE_CLASS
+    assert "only" in str(error)
+
+
+@pytest.mark.parametrize("name", ["absent", "../elsewhere", "a/1.jpg"])
+def test_a_part_that_is_no_folder_of_the_data_is_told_with_its_field(tmp_path, name):
+    error = refused(put(tmp_path, "a/1.jpg", "b/1.jpg"), validation=name)
+
+    assert error.reason == Reason.DATA_LAYOUT_INVALID
+    assert "spec.data.validation" in str(error)
+
+
+# --- classes
+
+
+def test_classes_sort_naturally(tmp_path):
+    root = put(tmp_path, *[f"{name}/1.jpg" for name in ("10", "9", "a10", "a9", "b")])
+
+    assert classes_of(read_parts(root, data()).train, data()) == ["9", "10", "a9", "a10", "b"]
+
+
+@given(st.lists(st.text(min_size=1), unique=True, min_size=2, max_size=6), st.randoms())
+def test_any_class_names_sort_in_one_way(found, random):
+    def order() -> list[str]:
+        random.shuffle(found)
+        return classes_of([Sample("", name, bytes) for name in found], data())
+
+    assert order() == order()
+
+
+def test_the_spec_s_order_of_classes_is_kept(tmp_path):
+    wanted = data(classes=["b", "a", "c"])
+
+    assert classes_of(read_parts(put(tmp_path, "a/1.jpg", "b/1.jpg"), wanted).train, wanted) == ["b", "a", "c"]
+
+
+def test_a_class_that_the_spec_does_not_list_is_told(tmp_path):
+    error = refused(put(tmp_path, "a/1.jpg", "b/1.jpg"), classes=["a", "c"])
+
+    assert error.reason == Reason.DATA_LAYOUT_INVALID
+    assert str(error).endswith(": b")
+
+
+# --- Csv
+
+
+def table(root: Path, text: str, name: str = "train.csv") -> Path:
+    put(root, "pictures/1.jpg", "pictures/2.jpg")
+    return put(root, name, content=text.encode())
+
+
+GOOD = "image,label\npictures/1.jpg,a\npictures/2.jpg, b \n"
+
+
+def test_a_table_names_pictures_and_labels(tmp_path):
+    parts = read_parts(table(tmp_path, GOOD), data(layout="Csv"))
+
+    assert names(parts.train) == [("pictures/1.jpg", "a"), ("pictures/2.jpg", "b")]
+
+
+def test_columns_groups_and_tables_have_the_names_that_the_spec_gives(tmp_path):
+    root = table(tmp_path, "file;x,who,what\n1.jpg,anna,a\n", "pictures/t.csv")
+    columns = {"imageColumn": "file;x", "labelColumn": "what", "groupColumn": "who"}
+
+    [sample] = read_parts(root, Data(uri="file:///d", layout="Csv", train="pictures/t.csv", **columns)).train
+
+    assert (sample.label, sample.group) == ("a", "anna")
+
+
+def test_tables_for_validation_are_found_by_their_name(tmp_path):
+    table(tmp_path, GOOD, "val.csv")
+
+    assert len(read_parts(table(tmp_path, GOOD), data(layout="Csv")).validation) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("picture,label\n1,a\n", "no column 'image'; columns found: picture, label"),
+        ("", "no column 'image'; columns found: none"),
+        ("image,label\npictures/1.jpg,\n", "line 2: the label is empty"),
+        ("image,label\npictures/1.jpg\n", "line 2: the label is empty"),
+        ("image,label\npictures/9.jpg,a\n", "line 2: 'pictures/9.jpg'"),
+        ("image,label\n../secret.jpg,a\n", "line 2: '../secret.jpg'"),
+        ("image,label\n\xff\xfe,a\n", "1 pictures that are not in the data"),
+    ],
+)
+def test_an_error_in_a_table_is_told_with_its_line(tmp_path, text, told):
+    error = refused(table(tmp_path, text), layout="Csv")
+
+    assert error.reason == Reason.DATA_LAYOUT_INVALID
+    assert told in str(error)
+
+
+def test_a_table_that_is_no_text_is_told(tmp_path):
+    error = refused(put(tmp_path, "train.csv", content=b"\xff\xfe\x00"), layout="Csv")
+
+    assert error.reason == Reason.DATA_LAYOUT_INVALID
+    assert "UTF-8" in str(error)
+
+
+def test_no_table_or_two_must_be_named(tmp_path):
+    assert "tables found: none" in str(refused(tmp_path, layout="Csv"))
+    put(tmp_path, "a.csv", "b.csv", content=GOOD.encode())
+    assert "tables found: a.csv, b.csv" in str(refused(tmp_path, layout="Csv"))
+
+
+def test_a_table_without_rows_is_empty(tmp_path):
+    assert refused(table(tmp_path, "image,label\n"), layout="Csv").reason == Reason.DATA_EMPTY
+
+
+# --- Idx
+
+
+def idx(values: np.ndarray) -> bytes:
+    return struct.pack(f">{1 + values.ndim}I", 0x800 | values.ndim, *values.shape) + values.astype(np.uint8).tobytes()
+
+
+IMAGES, LABELS = idx(np.zeros((3, 4, 5))), idx(np.array([0, 1, 0]))
+
+
+def mnist(root: Path, images: bytes = IMAGES, labels: bytes = LABELS, prefix: str = "train") -> Path:
+    put(root, f"{prefix}-images-idx3-ubyte", content=images)
+    return put(root, f"{prefix}-labels-idx1-ubyte", content=labels)
+
+
+def test_idx_files_hold_pictures_and_labels(tmp_path):
+    parts = read_parts(mnist(mnist(tmp_path), prefix="t10k"), data(layout="Idx", test="t10k"))
+
+    assert names(parts.train) == [("train[0]", "0"), ("train[1]", "1"), ("train[2]", "0")]
+    assert len(parts.test) == 3
+    assert parts.train[0].read().startswith(b"\x89PNG")
+
+
+def test_idx_files_may_be_compressed_and_named_with_a_dot(tmp_path):
+    put(tmp_path, "train-images.idx3-ubyte.gz", content=gzip.compress(IMAGES))
+    put(tmp_path, "train-labels-idx1-ubyte", content=LABELS)
+
+    assert len(read_parts(tmp_path, data(layout="Idx")).train) == 3
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "told"),
+    [
+        (IMAGES[:-1], LABELS, "train-images-idx3-ubyte is not an idx3-ubyte file"),
+        (LABELS, LABELS, "train-images-idx3-ubyte is not an idx3-ubyte file"),
+        (b"", LABELS, "train-images-idx3-ubyte is not an idx3-ubyte file"),
+        (IMAGES, idx(np.array([0, 1])), "3 images but 2 labels"),
+        (idx(np.zeros((0, 4, 4))), idx(np.zeros(0)), "no images"),
+        (IMAGES, idx(np.zeros(3)), "one class only: 0"),
+    ],
+)
+def test_an_error_in_idx_files_is_told(tmp_path, images, labels, told):
+    assert told in str(refused(mnist(tmp_path, images, labels), layout="Idx"))
+
+
+def test_missing_idx_files_are_told_with_what_is_there(tmp_path):
+    error = refused(put(tmp_path, "mnist.npz"), layout="Idx")
+
+    assert "train-images-idx3-ubyte (or .gz)" in str(error)
+    assert "mnist.npz" in str(error)

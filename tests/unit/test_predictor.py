@@ -1,0 +1,189 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import onnx_bundle
+from autotrain_api import bundle
+from autotrain_api.names import Reason
+from autotrain_api.trainingjob import Postprocessing
+from autotrain_server.model import Model
+from autotrain_server.predictor import BundleError, Predictor
+from autotrain_server.preprocess import ImageError
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    folder = tmp_path_factory.mktemp("good") / "bundle"
+    onnx_bundle.write_bundle(folder)
+    return Predictor.load(folder)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    onnx_bundle.write_bundle(tmp_path / "bundle")
+    return tmp_path / "bundle"
+
+
+def refusal(folder: Path, sha256: str | None = None) -> tuple[str, str, str]:
+    with pytest.raises(BundleError) as caught:
+        Predictor.load(folder, sha256)
+    return caught.value.reason, caught.value.file, caught.value.told()
+
+
+def resigned(folder: Path, **changes) -> None:
+    manifest = bundle.read_manifest(folder)
+    onnx_bundle.sign(folder, manifest.model_copy(update=changes))
+
+
+# --- answers
+
+
+@pytest.mark.parametrize("colour", onnx_bundle.CLASSES)
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_the_colour_of_a_picture_is_found(predictor, colour, kind):
+    [answer] = predictor.predict([onnx_bundle.picture({"green": "lime"}.get(colour, colour), kind)])
+
+    assert answer.prediction == colour
+    assert answer.confidence > 0.9
+    assert sum(top.confidence for top in answer.top) == pytest.approx(1)
+
+
+def test_answers_come_in_the_order_of_the_pictures(predictor):
+    pictures = [onnx_bundle.picture(colour) for colour in ("blue", "red", "blue", "lime")]
+
+    assert [answer.prediction for answer in predictor.predict(pictures)] == ["blue", "red", "blue", "green"]
+
+
+def test_labels_and_top_k_are_postprocessing(predictor):
+    settings = Postprocessing(labels={"red": "Rot"}, top_k=2)
+
+    [answer] = predictor.predict([onnx_bundle.picture("red")], settings)
+
+    assert answer.prediction == "Rot"
+    assert len(answer.top) == 2
+
+
+def test_a_batch_gives_what_single_pictures_give(predictor):
+    images = np.random.default_rng(0).integers(0, 256, (5, onnx_bundle.SIZE, onnx_bundle.SIZE, 3), dtype=np.uint8)
+
+    alone = np.concatenate([predictor.logits(images[i : i + 1]) for i in range(5)])
+
+    np.testing.assert_allclose(predictor.logits(images), alone, atol=1e-5)
+
+
+def test_what_is_no_picture_is_an_error(predictor):
+    with pytest.raises(ImageError, match="not a picture"):
+        predictor.predict([b"text"])
+
+
+# --- bundles that must not answer
+
+FILES = ("model.onnx", "weights.safetensors", "golden/inputs.npy", "golden/scores.npy", "report/loss.png")
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("place", [0, 0.5, -1], ids=["first", "middle", "last"])
+def test_one_flipped_byte_is_found_and_its_file_named(folder, name, place):
+    content = bytearray((folder / name).read_bytes())
+    content[int(place * len(content)) if place > 0 else place] ^= 1
+    (folder / name).write_bytes(content)
+
+    reason, file, told = refusal(folder)
+
+    assert (reason, file) == (Reason.BUNDLE_ALTERED, name)
+    assert name in told
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_named(folder, name):
+    (folder / name).unlink()
+
+    assert refusal(folder)[:2] == (Reason.BUNDLE_INCOMPLETE, name)
+
+
+def test_any_flipped_byte_of_the_manifest_is_found_by_its_own_digest(folder):
+    digest = bundle.sha256_of(folder / bundle.MANIFEST)
+    content = bytearray((folder / bundle.MANIFEST).read_bytes())
+    content[content.index(b'"mean"') + 12] ^= 1
+    (folder / bundle.MANIFEST).write_bytes(content)
+
+    reason, file, told = refusal(folder, digest)
+
+    assert (reason, file) == (Reason.BUNDLE_ALTERED, bundle.MANIFEST)
+    assert bundle.MANIFEST in told
+
+
+def test_two_swapped_classes_are_found_though_every_digest_is_right(folder):
+    resigned(folder, classes=["green", "red", "blue"])
+
+    assert refusal(folder)[:2] == (Reason.GOLDEN_MISMATCH, bundle.MANIFEST)
+
+
+def test_another_mean_in_the_graph_is_found_though_every_digest_is_right(folder):
+    (folder / bundle.MODEL).write_bytes(onnx_bundle.graph(np.diag([8, 8, 4]), mean=0.4))
+    resigned(folder)
+
+    assert refusal(folder)[0] == Reason.GOLDEN_MISMATCH
+
+
+def test_altered_golden_scores_are_found_though_every_digest_is_right(folder):
+    scores = np.load(folder / bundle.GOLDEN_SCORES)
+    np.save(folder / bundle.GOLDEN_SCORES, scores + np.float32(0.02))
+    resigned(folder)
+
+    reason, file, told = refusal(folder)
+
+    assert (reason, file) == (Reason.GOLDEN_MISMATCH, bundle.GOLDEN_SCORES)
+    assert file in told
+
+
+def test_golden_scores_that_are_not_numbers_are_a_mismatch(folder):
+    scores = np.load(folder / bundle.GOLDEN_SCORES)
+    np.save(folder / bundle.GOLDEN_SCORES, np.full_like(scores, np.nan))
+    resigned(folder)
+
+    assert refusal(folder)[0] == Reason.GOLDEN_MISMATCH
+
+
+def test_a_graph_that_is_none_is_refused(folder):
+    (folder / bundle.MODEL).write_bytes(b"not a graph")
+    resigned(folder)
+
+    assert refusal(folder)[:2] == (Reason.BUNDLE_ALTERED, bundle.MODEL)
+
+
+@pytest.mark.parametrize(
+    "change", [{"schemaVersion": 2}, {"classes": ["one"]}, {"unknown": 1}], ids=lambda c: next(iter(c))
+)
+def test_a_manifest_of_another_form_is_refused_with_the_field(folder, change):
+    manifest = json.loads((folder / bundle.MANIFEST).read_text()) | change
+    (folder / bundle.MANIFEST).write_text(json.dumps(manifest))
+
+    reason, file, told = refusal(folder)
+
+    assert (reason, file) == (Reason.BUNDLE_ALTERED, bundle.MANIFEST)
+    assert next(iter(change)) in told
+
+
+def test_files_outside_of_the_bundle_do_not_count(folder):
+    manifest = json.loads((folder / bundle.MANIFEST).read_text())
+    manifest["files"]["../other"] = "0" * 64
+    (folder / bundle.MANIFEST).write_text(json.dumps(manifest))
+
+    assert refusal(folder)[:2] == (Reason.BUNDLE_ALTERED, "../other")
+
+
+def test_a_folder_without_a_manifest_is_unfinished(tmp_path):
+    assert refusal(tmp_path)[:2] == (Reason.BUNDLE_INCOMPLETE, bundle.MANIFEST)
+
+
+def test_a_refused_model_keeps_its_reason(tmp_path):
+    model = Model(tmp_path)
+    model.start()
+    model.wait()
+
+    assert model.predictor is None
+    assert model.error is not None
+    assert model.error.reason == Reason.BUNDLE_INCOMPLETE

@@ -68,7 +68,7 @@ class Cluster:
     @contextlib.contextmanager
     def address(self, service: str) -> Iterator[str]:
         """URL of a Service on this machine: in minicluster, its address is one of the loopback."""
-        yield f"http://{service_address(self.get('service', service))}"
+        yield f"http://{service_address(self.get('service', service)).removesuffix(':80')}"
 
     def stop_hint(self) -> str:
         return f"kubectl delete namespace {NAMESPACE}"
@@ -107,12 +107,19 @@ class CurrentCluster(Cluster):
 
 @contextlib.contextmanager
 def own_cluster(keep: bool) -> Iterator[Cluster]:
-    """A fresh minicluster below .demo/."""
+    """A fresh minicluster below .demo/. What is kept has gone well; an interrupted demo leaves nothing running."""
     refuse_second_demo()
-    start = process.started if keep else process.running
-    with start(DEMO / "cluster") as started:
+    options = [] if keep else ["--with-parent"]
+    with (DEMO / "cluster.log").open("w") as log, process.started(DEMO / "cluster", *options, log=log) as started:
         (DEMO / "pid").write_text(str(started.process.pid))
-        yield OwnCluster({**os.environ, "KUBECONFIG": str(started.kubeconfig)}, started.process.pid)
+        finished = False
+        try:
+            yield OwnCluster({**os.environ, "KUBECONFIG": str(started.kubeconfig)}, started.process.pid)
+            finished = True
+        finally:
+            if not (keep and finished):
+                started.process.terminate()
+                started.process.wait(process.STOP_SECONDS)
 
 
 def refuse_second_demo() -> None:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 STOP_SECONDS = 15
 
@@ -31,13 +32,19 @@ def running(folder: Path, *arguments: str) -> Iterator[ClusterProcess]:
 
 
 @contextlib.contextmanager
-def started(folder: Path, *arguments: str) -> Iterator[ClusterProcess]:
-    """Started and ready; it goes on when the block ends. Its log is in the folder."""
+def started(folder: Path, *arguments: str, log: TextIO | None = None) -> Iterator[ClusterProcess]:
+    """Started and ready; it goes on when the block ends. With `log`, it does not hold on to our stderr."""
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "minicluster", "--dir", str(folder), *arguments]
     tests = Path(__file__).parents[1]
     process = subprocess.Popen(
-        command, cwd=tests, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, start_new_session=True
+        command,
+        cwd=tests,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+        start_new_session=True,
     )
     try:
         yield _ready(process)

@@ -8,15 +8,16 @@ from autotrain_api.names import ExitCode, Reason, Stage
 from autotrain_api.outcome import Failed, Succeeded, parse_outcome
 from autotrain_api.status import Attempt, Failure, RevisionRecord
 from autotrain_api.trainingjob import Spec
-
 from autotrain_operator.kube import Object
 
 BACKOFF_SECONDS = 10
 LONGEST_BACKOFF_SECONDS = 300
 FOUND_BATCH = 64
 """The largest batch size that the trainer finds by itself."""
-MESSAGE_LENGTH = 2_000
+MESSAGE_LENGTH = 1_500
 LINE_LENGTH = 400
+LINES_LENGTH = 3_000
+"""All shown log lines together; a status is at most 16 KiB."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,9 @@ def judge(job: Object, pod: Object | None, log_lines: tuple[str, ...], attempt: 
     if disrupted(pod):
         return Verdict("Disrupted", Reason.PREEMPTED, "the pod was disrupted", exit_code=code, retry=True)
     if state is None:
-        return Verdict("Failed", Reason.CRASHED, f"its pod is gone and left no result{why(job)}", retry=True, counts=True)
+        return Verdict(
+            "Failed", Reason.CRASHED, f"its pod is gone and left no result{why(job)}", retry=True, counts=True
+        )
     if code == ExitCode.OUT_OF_MEMORY or state.get("reason") == "OOMKilled":
         return out_of_memory(outcome if isinstance(outcome, Failed) else None, code, attempt, spec)
     if isinstance(outcome, Failed):
@@ -72,8 +75,7 @@ def judge(job: Object, pod: Object | None, log_lines: tuple[str, ...], attempt: 
         )
     message = f"the trainer ended with exit code {code}" + (f" ({state['reason']})" if state.get("reason") else "")
     lines = log_lines or tuple(state.get("message", "").splitlines())
-    shown = tuple(line[:LINE_LENGTH] for line in lines[-20:])
-    return Verdict("Failed", Reason.CRASHED, message, exit_code=code, retry=True, counts=True, log_lines=shown)
+    return Verdict("Failed", Reason.CRASHED, message, exit_code=code, retry=True, counts=True, log_lines=tail(lines))
 
 
 def out_of_memory(outcome: Failed | None, code: int | None, attempt: Attempt, spec: Spec) -> Verdict:
@@ -93,6 +95,27 @@ def out_of_memory(outcome: Failed | None, code: int | None, attempt: Attempt, sp
         retry=again,
         micro_batch_size=smaller if again else None,
     )
+
+
+def tail(lines: tuple[str, ...]) -> tuple[str, ...]:
+    """The last 20 lines, or as many of them as have room."""
+    shown: list[str] = []
+    for line in reversed(lines[-20:]):
+        short = line[:LINE_LENGTH]
+        if sum(map(len, shown)) + len(short) > LINES_LENGTH:
+            break
+        shown.insert(0, short)
+    return tuple(shown)
+
+
+def started(pod: Object | None) -> datetime | None:
+    """When a pod's container began to run, if it did."""
+    for status in pod.get("status", {}).get("containerStatuses", []) if pod else []:
+        for state in (status.get("state", {}), status.get("lastState", {})):
+            for kind in ("running", "terminated"):
+                if state.get(kind, {}).get("startedAt"):
+                    return datetime.fromisoformat(state[kind]["startedAt"])
+    return None
 
 
 def terminated(pod: Object | None) -> Object | None:
@@ -151,6 +174,10 @@ def next_start(record: RevisionRecord, attempts: list[Attempt]) -> datetime | No
 def micro_batch_size(record: RevisionRecord, attempts: list[Attempt]) -> int | None:
     """Pictures per forward pass of the next attempt, after what earlier ones found out."""
     return min(
-        (attempt.micro_batch_size for attempt in attempts if attempt.revision == record.revision and attempt.micro_batch_size),
+        (
+            attempt.micro_batch_size
+            for attempt in attempts
+            if attempt.revision == record.revision and attempt.micro_batch_size
+        ),
         default=None,
     )

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from autotrain_api import names
 from kubernetes import aio
+
+from autotrain_api import names
 
 Object = dict[str, Any]
 
@@ -139,9 +140,9 @@ class Kube:
         except NotFoundError:
             return None
 
-    async def list(self, kind: str, namespace: str | None, labels: Mapping[str, str] | None = None) -> list[Object]:
-        """All objects with these labels, page by page."""
-        return [item async for item in self._pages(kind, namespace, labels or {})]
+    async def list_all(self, kind: str, namespace: str | None, labels: Mapping[str, str] | None = None) -> list[Object]:
+        """All objects with these labels, page by page. The API leaves `kind` out of lists; here it is put back."""
+        return [{"kind": kind, **item} async for item in self._pages(kind, namespace, labels or {})]
 
     async def _pages(self, kind: str, namespace: str | None, labels: Mapping[str, str]) -> AsyncIterator[Object]:
         query = [("limit", str(PAGE))]

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
-from autotrain_api import names
-from autotrain_api.outcome import Progress
 from pydantic import ValidationError
 
+from autotrain_api import names
+from autotrain_api.outcome import Progress
 from autotrain_operator import attempts
 from autotrain_operator.kube import Kube, Object
+from autotrain_operator.waiting import Waiting
 
 POLL_SECONDS = 2
 LOG_LINES = 20
@@ -38,6 +39,8 @@ class Observed:
     unready: list[dict[str, Any]] = field(default_factory=list)
     """What serving pods that are not ready say about themselves."""
     serving_pods: list[Object] = field(default_factory=list)
+    refusal: Waiting | None = None
+    """What the API server refused when this object was last worked on."""
     job_events: dict[str, str] = field(default_factory=dict)
     """Name of a Job without a pod -> why the Job controller cannot create one."""
 
@@ -54,8 +57,8 @@ class Observer:
         namespace, name, uid = (obj["metadata"][key] for key in ("namespace", "name", "uid"))
         labels = {names.LABEL_JOB: name}
         jobs, maps, deployment, service, budget, pvc = await asyncio.gather(
-            self._kube.list("Job", namespace, labels),
-            self._kube.list("ConfigMap", namespace, labels),
+            self._kube.list_all("Job", namespace, labels),
+            self._kube.list_all("ConfigMap", namespace, labels),
             self._kube.find("Deployment", namespace, name),
             self._kube.find("Service", namespace, name),
             self._kube.find("PodDisruptionBudget", namespace, name),
@@ -81,7 +84,9 @@ class Observer:
         if not open_jobs:
             return
         labels = {names.LABEL_JOB: name, names.LABEL_COMPONENT: names.COMPONENT_TRAINING}
-        pods = sorted(await self._kube.list("Pod", namespace, labels), key=lambda pod: pod["metadata"]["creationTimestamp"])
+        pods = sorted(
+            await self._kube.list_all("Pod", namespace, labels), key=lambda pod: pod["metadata"]["creationTimestamp"]
+        )
         for pod in pods:
             seen.pods[pod["metadata"]["labels"].get("batch.kubernetes.io/job-name", "")] = pod
         for job in open_jobs:
@@ -114,7 +119,7 @@ class Observer:
         if seen.deployment is None or status.get("readyReplicas", 0) >= wanted == status.get("updatedReplicas", 0):
             return
         labels = {names.LABEL_JOB: name, names.LABEL_COMPONENT: names.COMPONENT_SERVING}
-        seen.serving_pods = await self._kube.list("Pod", namespace, labels)
+        seen.serving_pods = await self._kube.list_all("Pod", namespace, labels)
         unready = [pod for pod in seen.serving_pods if not is_ready(pod) and "deletionTimestamp" not in pod["metadata"]]
         for pod in unready:
             answer = await self._ask(pod, "/readyz")
@@ -138,7 +143,9 @@ class Observer:
 
 def owner_uid(child: Object) -> str | None:
     """uid of the controlling owner."""
-    return next((owner["uid"] for owner in child["metadata"].get("ownerReferences", []) if owner.get("controller")), None)
+    return next(
+        (owner["uid"] for owner in child["metadata"].get("ownerReferences", []) if owner.get("controller")), None
+    )
 
 
 def owner_kind(child: Object) -> str | None:

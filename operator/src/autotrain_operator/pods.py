@@ -7,7 +7,6 @@ from typing import Any
 
 from autotrain_api import names
 from autotrain_api.trainingjob import PodSettings
-
 from autotrain_operator.kube import Object
 from autotrain_operator.settings import Settings
 

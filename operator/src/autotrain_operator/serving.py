@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 from autotrain_api import names
 from autotrain_api.trainingjob import Spec
-
 from autotrain_operator import pods, storage
 from autotrain_operator.kube import Object
 from autotrain_operator.pods import Owner
 from autotrain_operator.settings import Settings
 
 CONTAINER = "server"
+BUNDLE_SHA256 = "AUTOTRAIN_BUNDLE_SHA256"
 DRAIN_SECONDS = 5
 """Time for endpoints to forget a pod before it stops to accept."""
 GRACE_SECONDS = 45
@@ -38,17 +38,19 @@ def url(owner: Owner) -> str:
 def deployment(owner: Owner, spec: Spec, served: Served, settings: Settings, claim: Object | None) -> Object:
     """The Deployment that serves one revision. Old pods stay until new ones are ready."""
     surge: Object = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
+    body = template(owner, spec, served, settings, storage.on_one_node(claim, spec))
+    metadata = owner.metadata(owner.name, names.COMPONENT_SERVING, {names.LABEL_REVISION: served.revision})
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": owner.metadata(owner.name, names.COMPONENT_SERVING, {names.LABEL_REVISION: served.revision}),
+        "metadata": metadata | {"annotations": {names.ANNOTATION_DESIRED: pods.digest(body)}},
         "spec": {
             "replicas": spec.serving.replicas,
             "revisionHistoryLimit": 3,
             "progressDeadlineSeconds": spec.policy.deadlines.rollout_seconds,
             "selector": {"matchLabels": selector(owner)},
             "strategy": {"type": "Recreate"} if storage.one_pod_only(claim) else surge,
-            "template": template(owner, spec, served, settings, storage.on_one_node(claim, spec)),
+            "template": body,
         },
     }
 
@@ -58,7 +60,7 @@ def template(owner: Owner, spec: Spec, served: Served, settings: Settings, toget
     serving, models = spec.serving, storage.models_of(owner, spec)
     environment = {
         "AUTOTRAIN_BUNDLE": models.bundle(served.revision),
-        "AUTOTRAIN_BUNDLE_SHA256": served.bundle_sha256,
+        BUNDLE_SHA256: served.bundle_sha256,
         "AUTOTRAIN_POSTPROCESSING": json.dumps(serving.postprocessing.to_dict(), sort_keys=True),
         "AUTOTRAIN_LIMITS": json.dumps(serving.limits.to_dict(), sort_keys=True),
     }

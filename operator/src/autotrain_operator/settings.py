@@ -2,9 +2,10 @@
 
 from typing import Any, Literal
 
-from autotrain_api import names
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from autotrain_api import names
 
 
 class Settings(BaseSettings):

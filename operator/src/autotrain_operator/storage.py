@@ -5,7 +5,6 @@ from urllib.parse import unquote, urlsplit
 
 from autotrain_api import names
 from autotrain_api.trainingjob import Spec
-
 from autotrain_operator.kube import Object
 from autotrain_operator.pods import Owner
 from autotrain_operator.settings import Settings

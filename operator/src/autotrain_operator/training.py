@@ -6,7 +6,6 @@ from autotrain_api import names
 from autotrain_api.revision import recipe_of
 from autotrain_api.run import RunConfig, dump_run
 from autotrain_api.trainingjob import Spec
-
 from autotrain_operator import pods, storage
 from autotrain_operator.kube import Object
 from autotrain_operator.pods import Owner
@@ -26,9 +25,7 @@ def job_name(name: str, revision: str, attempt: int) -> str:
     return name[: LONGEST_NAME - len(short)].rstrip("-") + short
 
 
-def job(
-    owner: Owner, spec: Spec, revision: str, attempt: int, settings: Settings, together: bool
-) -> Object:
+def job(owner: Owner, spec: Spec, revision: str, attempt: int, settings: Settings, together: bool) -> Object:
     """The Job of one attempt. It never tries again by itself; a disrupted pod is replaced for free."""
     name = job_name(owner.name, revision, attempt)
     labels = {names.LABEL_REVISION: revision, names.LABEL_ATTEMPT: str(attempt)}
@@ -37,22 +34,26 @@ def job(
     body = pod(owner, spec, name, settings)
     if together:
         body["affinity"] = pods.together(compute.affinity, owner)
+    template = {"metadata": {"labels": template_labels} | pods.present(annotations=compute.annotations), "spec": body}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": owner.metadata(name, names.COMPONENT_TRAINING, labels),
+        "metadata": owner.metadata(name, names.COMPONENT_TRAINING, labels)
+        | {"annotations": {names.ANNOTATION_DESIRED: pods.digest(template)}},
         "spec": {
             "backoffLimit": 0,
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": {
                 "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
             },
-            "template": {
-                "metadata": {"labels": template_labels} | pods.present(annotations=compute.annotations),
-                "spec": body,
-            },
+            "template": template,
         },
     }
+
+
+def fingerprint(job_object: Object) -> str:
+    """Digest of the pod template as we made it; the API server adds its defaults to the template itself."""
+    return str(job_object["metadata"].get("annotations", {}).get(names.ANNOTATION_DESIRED, ""))
 
 
 def pod(owner: Owner, spec: Spec, config_map: str, settings: Settings) -> Object:
@@ -60,12 +61,12 @@ def pod(owner: Owner, spec: Spec, config_map: str, settings: Settings) -> Object
     compute = spec.compute
     data_claim = storage.data_of(spec)[1]
     models = storage.models_of(owner, spec)
-    mounts = [
+    mounts: list[Object] = [
         {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 - shared memory of the pod
         {"name": "config", "mountPath": names.CONFIG_PATH, "readOnly": True},
         {"name": "models", "mountPath": names.MODELS_PATH},
     ]
-    volumes = [
+    volumes: list[Object] = [
         {"name": "shm", "emptyDir": {"medium": "Memory"}},
         {"name": "config", "configMap": {"name": config_map}},
         storage.claim_volume("models", models.claim),
@@ -115,7 +116,13 @@ def config_map(owner: Owner, spec: Spec, job_object: Object, micro_batch_size: i
     name = job_object["metadata"]["name"]
     metadata = owner.metadata(name, names.COMPONENT_TRAINING, {names.LABEL_REVISION: revision})
     metadata["ownerReferences"] = [
-        {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": job_object["metadata"]["uid"], "controller": True}
+        {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "name": name,
+            "uid": job_object["metadata"]["uid"],
+            "controller": True,
+        }
     ]
     return {
         "apiVersion": "v1",

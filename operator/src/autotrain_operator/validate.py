@@ -3,12 +3,13 @@
 import difflib
 from typing import Any
 
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
 from autotrain_api import backbones
 from autotrain_api.base import Api
 from autotrain_api.names import Reason
 from autotrain_api.trainingjob import Spec
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 SHOWN = 5
 

@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 from autotrain_api.names import Reason
-
 from autotrain_operator.kube import Object
 
 MESSAGE_LENGTH = 500
@@ -49,7 +48,9 @@ def waiting_of(pod: Object) -> Waiting | None:
 def _unscheduled(message: str) -> Waiting:
     text = message[:MESSAGE_LENGTH]
     if any(word in message.lower() for word in VOLUME_WORDS):
-        hint = "Check the claim and its storage class (spec.output.storage.storageClassName) with `kubectl describe pvc`."
+        hint = (
+            "Check the claim and its storage class (spec.output.storage.storageClassName) with `kubectl describe pvc`."
+        )
         return Waiting(Reason.VOLUME_NOT_BOUND, text, hint)
     if "nvidia.com/gpu" in message or "Insufficient" in message:
         return Waiting(Reason.UNSCHEDULABLE, text, "Lower spec.compute.gpusPerNode or resources, or add nodes.")

@@ -1,0 +1,57 @@
+"""Events about an object: one for each transition of a condition that a person would want to know of. Pure."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from autotrain_api import names
+from autotrain_api.names import Condition, Reason
+from autotrain_api.status import ConditionStatus, Status
+from autotrain_operator.kube import Object
+from autotrain_operator.ledger import timestamp
+
+MESSAGE_LENGTH = 1_000
+QUIET = frozenset({Reason.WAITING, Reason.VALID, Reason.PROGRESSING, Reason.PENDING})
+
+
+def transitions(obj: Object, before: Status, after: Status, now: datetime) -> Iterator[Object]:
+    """Events for the conditions whose status or reason changed."""
+    known = {condition.type: (condition.status, condition.reason) for condition in before.conditions}
+    for condition in after.conditions:
+        if known.get(condition.type) != (condition.status, condition.reason) and _is_news(condition):
+            yield event(obj, condition, now)
+
+
+def _is_news(condition: ConditionStatus) -> bool:
+    """Ready, Available and Stalled repeat what other conditions say, but for their good or bad end."""
+    if condition.status == "Unknown" or condition.reason in QUIET:
+        return False
+    if condition.type in (Condition.READY, Condition.AVAILABLE, Condition.STALLED):
+        return condition.status == "True" and condition.type != Condition.AVAILABLE
+    return True
+
+
+def event(obj: Object, condition: ConditionStatus, now: datetime) -> Object:
+    """The core/v1 Event about one condition."""
+    metadata, bad = obj["metadata"], condition.type == Condition.STALLED or condition.type == Condition.CONFIG_VALID
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"generateName": f"{metadata['name']}.", "namespace": metadata["namespace"]},
+        "involvedObject": {
+            "apiVersion": names.API_VERSION,
+            "kind": names.KIND,
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "uid": metadata["uid"],
+            "resourceVersion": metadata["resourceVersion"],
+        },
+        "type": "Warning" if bad else "Normal",
+        "reason": condition.reason,
+        "message": f"{condition.type}={condition.status}: {condition.message}"[:MESSAGE_LENGTH],
+        "source": {"component": names.MANAGER},
+        "reportingComponent": names.MANAGER,
+        "reportingInstance": names.MANAGER,
+        "firstTimestamp": timestamp(now),
+        "lastTimestamp": timestamp(now),
+        "count": 1,
+    }

@@ -98,7 +98,8 @@ class Server:
         return response
 
     def _user(self, request: web.Request, call: Call) -> User:
-        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        token = token.strip() if scheme.lower() == "bearer" else ""
         user = self.tokens.user(token)
         if user is None:
             if not token and call.path.rstrip("/") in _PUBLIC:

@@ -4,6 +4,7 @@ Kinds and verbs are in `Kube`; retries, decisions and manifests are not here.
 """
 
 import json
+import os
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -117,7 +118,10 @@ def refusal(status: int, content: bytes) -> KubeError:
 
 async def connect() -> aio.client.ApiClient:
     """A client from the pod's service account, or from the kubeconfig."""
-    await aio.config.load_config()
+    if "KUBERNETES_SERVICE_HOST" in os.environ:
+        aio.config.load_incluster_config()
+    else:
+        await aio.config.load_kube_config()
     return aio.client.ApiClient()
 
 

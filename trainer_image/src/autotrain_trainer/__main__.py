@@ -5,6 +5,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -59,6 +60,7 @@ def attempt(config: Path) -> tuple[Succeeded | Failed, int]:
 
 def run_attempt(run: RunConfig, board: ProgressBoard, work: Path) -> Succeeded:
     """Find the finished bundle or make it. Raises RunError."""
+    warnings.filterwarnings("ignore", category=FutureWarning, module="torch")  # not about us, and first in every log
     from autotrain_trainer import bundling  # torch takes seconds to import; a wrong config should not
 
     output = bundling.output_folder(run)

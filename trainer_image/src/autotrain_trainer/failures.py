@@ -6,6 +6,7 @@ from autotrain_api.names import ExitCode, Reason, Stage
 from autotrain_api.outcome import Failed
 
 HINTS = {
+    Reason.INVALID_SPEC: "Correct the field that the message names.",
     Reason.DATA_NOT_FOUND: "Check spec.data.uri: does it open from inside the cluster?",
     Reason.DATA_NOT_READABLE: "Check spec.data.uri and the network or volume behind it; apply again when it is back.",
     Reason.DATA_DIGEST_MISMATCH: "The archive is not the pinned one: update spec.data.sha256, or restore the archive.",

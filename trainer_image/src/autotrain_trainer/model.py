@@ -11,7 +11,7 @@ from autotrain_api.bundle import ResolvedPreprocessing
 from autotrain_api.names import Reason, Stage
 from autotrain_api.run import RunConfig
 from autotrain_api.trainingjob import Model, Preprocessing
-from autotrain_trainer.failures import RunError
+from autotrain_trainer.failures import RunError, translate
 
 INTERPOLATIONS = {"nearest": "Nearest", "bilinear": "Bilinear", "bicubic": "Bicubic", "lanczos": "Lanczos"}
 RESIZES = {"center": "CropToFill", "squash": "Squish", "border": "Letterbox"}
@@ -47,7 +47,21 @@ def build(run: RunConfig, classes: int) -> tuple[Network, ResolvedPreprocessing]
     preprocessing = resolve_preprocessing(backbone, model, run.recipe.preprocessing)
     network = Network(backbone, preprocessing.mean, preprocessing.std)
     network.to(memory_format=torch.channels_last)
+    try_forward(network, model.backbone, preprocessing.height, preprocessing.width)
     return network, preprocessing
+
+
+def try_forward(network: Network, name: str, height: int, width: int) -> None:
+    """Some backbones are built for a size that they cannot take. Raises RunError."""
+    try:
+        with torch.no_grad():
+            network.eval()(torch.zeros((1, height, width, 3), dtype=torch.uint8))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        problem = translate(error, Stage.MODEL)
+        if problem.reason == Reason.OUT_OF_MEMORY:
+            raise problem from error
+        message = f"{name!r} does not take pictures of {height} x {width}: {error}"
+        raise RunError(Stage.MODEL, Reason.MODEL_INVALID, message) from error
 
 
 def create_backbone(model: Model, classes: int) -> nn.Module:

@@ -150,7 +150,7 @@ def table(answers: list[Answer]) -> Table:
 def judge(answers: list[Answer], metric: dict[str, Any], least: float) -> bool:
     """Whether the model is as good as it has to be, and as good as its bundle says."""
     right, count = sum(answer.right for answer in answers), len(answers)
-    accuracy, promised, samples = right / count, metric["best"], metric["samples"]
+    accuracy, promised, samples = right / count, float(metric["best"]), int(metric["samples"])
     pooled = (right + promised * samples) / (count + samples)
     error = math.sqrt(pooled * (1 - pooled) * (1 / count + 1 / samples))
     floor = max(least, promised - 3 * error)

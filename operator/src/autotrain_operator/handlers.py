@@ -4,6 +4,8 @@ Only `on.event` and activities: timers, daemons and deletion handlers would add 
 handlers would add annotations (docs/adr/0002-level-triggered-kopf.md).
 """
 
+import dataclasses
+import os
 from typing import Any
 
 import kopf
@@ -47,10 +49,14 @@ async def stop(memo: Any, **_: Any) -> None:
 @kopf.on.login()
 def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
     """The pod's service account, or the kubeconfig of a developer."""
-    found: kopf.ConnectionInfo | None = kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(
-        **kwargs
-    )
-    return found
+    found = kopf.login_with_service_account(**kwargs)
+    return kopf.login_with_kubeconfig(**kwargs) if found is None else dataclasses.replace(found, server=api_address())
+
+
+def api_address() -> str:
+    """Where the API is, as every pod is told; kopf would ask the DNS for kubernetes.default.svc."""
+    host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
+    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
 
 
 @kopf.on.probe(id="alive", errors=kopf.ErrorsMode.PERMANENT)

@@ -26,6 +26,8 @@ from autotrain_operator.validate import SpecError, check_meaning, parse_spec
 from autotrain_operator.waiting import Waiting
 
 DELETION_POLL_SECONDS = 2
+SHOWN_DIGITS = 4
+"""Of metrics in the status; verdicts are taken on all digits."""
 
 
 @dataclass(frozen=True)
@@ -187,12 +189,13 @@ def _metrics(record: RevisionRecord) -> Metrics | None:
     if not record.metrics:
         return None
     first = record.metrics[0]
+    best, low, high = (round(value, SHOWN_DIGITS) for value in (first.value, first.low, first.high))
     return Metrics(
         name=first.name,
-        best=first.value,
+        best=best,
         samples=first.samples,
-        low=first.low,
-        high=first.high,
+        low=low,
+        high=high,
         worst_classes=record.worst_classes,
     )
 

@@ -157,7 +157,8 @@ def judge(answers: list[Answer], metric: dict[str, Any], least: float) -> bool:
     good = accuracy >= floor
     console.print(
         f"[bold]Accuracy over all {count}: {accuracy:.4f}[/] ({right} right). The bundle measured {promised:.4f} on "
-        f"{samples} others; at least {floor:.4f} is expected: [{'green]good' if good else 'red]not good'}[/]"
+        f"{samples} others, so at least {floor:.4f} is expected: [{'green]good' if good else 'red]not good'}[/]",
+        soft_wrap=True,
     )
     return good
 

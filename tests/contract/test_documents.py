@@ -7,6 +7,8 @@ import pytest
 import yaml
 
 from autotrain_api.names import Phase
+from autotrain_api.revision import recipe_of, revision_of
+from autotrain_api.trainingjob import Spec
 from autotrain_operator.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -58,6 +60,13 @@ def test_the_readme_s_transcript_has_the_columns_of_the_crd():
 
     assert header.split() == ["NAME", *shown]
     assert {row.split()[1] for row in rows} <= set(Phase)
+
+
+def test_the_readme_s_revision_is_the_one_of_the_digits():
+    (job,) = yaml.safe_load_all((ROOT / "examples/digits/trainingjob.yaml").read_text())
+    revision = revision_of(recipe_of(Spec.model_validate(job["spec"])))
+
+    assert {part for row in transcript() for part in row.split() if part.startswith("v1-")} == {revision}
 
 
 def transcript() -> list[str]:

@@ -1,0 +1,137 @@
+"""The page at / in a real browser: drop a picture, see the answer. Needs chromium on the PATH (`make browser`)."""
+
+import base64
+import os
+import re
+import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
+
+import onnx_bundle
+from autotrain_server.app import create_app
+from autotrain_server.model import Model
+from autotrain_server.settings import Settings
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+]
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("served") / "bundle"
+    onnx_bundle.write_bundle(folder)
+    model = Model(folder)
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(create_app(Settings(bundle=folder), model), log_config=None))
+    thread = threading.Thread(target=server.run, args=([listening],))
+    thread.start()
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
+    server.should_exit = True
+    thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    path = next(filter(None, map(shutil.which, NAMES)), None)
+    assert path, f"no browser: install one of {', '.join(NAMES)} (`make browser`)"
+    browser = playwright.chromium.launch(executable_path=path, headless=True, args=FLAGS)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(params=SIZES)
+def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iterator[Page]:
+    """The loaded page; its console must stay quiet and its requests at home."""
+    width, height = SIZES[request.param]
+    context = browser.new_context(viewport={"width": width, "height": height})
+    context.set_default_timeout(10_000)
+    page = context.new_page()
+    said: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda sent: asked.append(sent.url))
+    page.goto(address)
+    expect(page.get_by_role("heading", level=1)).to_have_text("colours")
+    yield page
+    if folder := os.environ.get("SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / f"{request.node.name}.png", full_page=True)
+    context.close()
+    assert [line for line in said if not re.search("status of (415|503)", line)] == []
+    assert [url for url in asked if not url.startswith((address, "blob:", "data:"))] == []
+
+
+def drop(page: Page, *files: tuple[str, str, bytes]) -> None:
+    """What a browser sends to the page when files are dropped on it."""
+    page.evaluate(
+        """files => {
+            const dropped = new DataTransfer();
+            for (const [name, type, content] of files)
+                dropped.items.add(new File([Uint8Array.from(atob(content), c => c.charCodeAt(0))], name, {type}));
+            const target = document.getElementById("drop");
+            for (const kind of ["dragenter", "dragover", "drop"])
+                target.dispatchEvent(new DragEvent(kind, {dataTransfer: dropped, bubbles: true, cancelable: true}));
+        }""",
+        [[name, kind, base64.b64encode(content).decode()] for name, kind, content in files],
+    )
+
+
+RED = ("red.png", "image/png", onnx_bundle.picture("red"))
+BLUE = ("blue.jpg", "image/jpeg", onnx_bundle.picture("blue", "JPEG"))
+
+
+def test_dropped_pictures_get_their_answers(page: Page):
+    drop(page, RED, BLUE)
+
+    answers = page.get_by_role("list", name="Answers").get_by_role("listitem")
+    expect(answers).to_have_count(2)
+    expect(answers.filter(has=page.get_by_alt_text("red.png"))).to_contain_text(re.compile("red.*%"))
+    expect(answers.filter(has=page.get_by_alt_text("blue.jpg"))).to_contain_text(re.compile("blue.*%"))
+
+
+def test_what_is_no_picture_gets_the_reason(page: Page):
+    drop(page, ("letter.png", "image/png", b"Dear"))
+
+    expect(page.get_by_role("listitem")).to_contain_text("NotAnImage: the data is not a picture")
+
+
+def test_the_keyboard_reaches_the_picker_first(page: Page):
+    page.bring_to_front()
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Pictures to classify")).to_be_focused()
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Space")
+    chooser.value.set_files([{"name": name, "mimeType": kind, "buffer": content} for name, kind, content in (RED,)])
+
+    expect(page.get_by_role("listitem")).to_contain_text("red")
+
+
+def test_the_model_s_facts_and_plots_are_shown(page: Page):
+    expect(page.locator("#facts")).to_contain_text("0.9000 (95 % interval 0.8300 to 0.9400, 100 pictures)")
+    expect(page.get_by_alt_text("loss")).to_be_visible()
+
+
+def test_nothing_is_wider_than_the_screen(page: Page):
+    drop(page, RED)
+    expect(page.get_by_role("listitem")).to_have_count(1)
+
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -65,9 +65,10 @@ pins: install ## resolve requirements.in again
 	  --no-emit-package autotrain-api --no-emit-package autotrain-operator --no-emit-package autotrain-server \
 	  --no-emit-package autotrain-trainer --custom-compile-command "make pins" -o requirements.txt
 
-sync: install ## copy the CRD into the chart and generate what is generated
+sync: install ## copy the CRD into the chart and write what is generated
 	cp crds/trainingjobs.autotrain.dev.yaml charts/autotrain-operator/files/
 	$(BIN)/python -m autotrain_trainer.backbones
+	PYTHONPATH=tests $(BIN)/python tests/contract/states.py
 
 clean: ## remove what running leaves behind, but not .venv
 	rm -rf .demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

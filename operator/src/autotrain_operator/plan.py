@@ -18,7 +18,7 @@ from autotrain_operator.context import Action, Context
 from autotrain_operator.kube import Object
 from autotrain_operator.ledger import Ledger, read_status, timestamp
 from autotrain_operator.observe import Observed
-from autotrain_operator.plan_serving import Serving, plan_serving, rolled_back
+from autotrain_operator.plan_serving import Serving, plan_serving, rolled_back, untouched
 from autotrain_operator.plan_training import judge_gate, plan_training
 from autotrain_operator.pods import Owner
 from autotrain_operator.settings import Settings
@@ -47,12 +47,13 @@ def next_step(obj: Object, seen: Observed, settings: Settings, now: datetime) ->
         revision = revision_of(recipe_of(spec))
         check_meaning(spec)
     except SpecError as error:
-        return _invalid(obj, before, error, now)
+        return _invalid(obj, before, seen, error, now)
     owner = Owner(obj["metadata"]["namespace"], obj["metadata"]["name"], obj["metadata"]["uid"])
     context = Context(owner, spec, seen, settings, Ledger.of(before, revision, now))
     _answer_retry(context, obj["metadata"].get("annotations", {}).get(names.ANNOTATION_RETRY, ""))
     if (taken := foreign(context) or leaving(context)) is not None:
-        view = View(context.ledger.current, spec, blocked=taken)
+        record, answering = context.ledger.current, untouched(seen)
+        view = View(record, spec, blocked=taken, serving=answering, served=context.ledger.served)
         return Step(_status(obj, before, view, context), (), DELETION_POLL_SECONDS)
     training = plan_training(context)
     judge_gate(context)
@@ -120,14 +121,16 @@ def leaving(context: Context) -> Waiting | None:
 # --- the status
 
 
-def _invalid(obj: Object, before: Status, error: SpecError, now: datetime) -> Step:
+def _invalid(obj: Object, before: Status, seen: Observed, error: SpecError, now: datetime) -> Step:
     """Nothing is touched; the status says which field, what was found and what is allowed."""
-    view = View(RevisionRecord(revision=before.revision), invalid=error)
+    record = RevisionRecord(revision=before.revision)
+    view = View(record, invalid=error, serving=untouched(seen), served=before.serving.revision)
     said = conditions_of(view)
     return Step(
         Status(
             phase=phase_of(view, said),
             observed_generation=obj["metadata"]["generation"],
+            revision=before.revision,
             conditions=_timed(said, before, obj["metadata"]["generation"], now),
             failure=failure_of(view),
             attempts=before.attempts,

@@ -38,7 +38,8 @@ class Serving:
 
     @property
     def requeue(self) -> float | None:
-        return POLL_SECONDS if self.state in ("RollingOut", "Failing") or self.ready < self.wanted else None
+        short = self.state == "Complete" and self.ready < self.wanted
+        return POLL_SECONDS if short or self.state in ("RollingOut", "Failing") else None
 
 
 def plan_serving(context: Context) -> Serving:
@@ -66,6 +67,11 @@ def plan_serving(context: Context) -> Serving:
         pin_problem,
         _children(context, target),
     )
+
+
+def untouched(seen: observe.Observed) -> Serving:
+    """What goes on to answer while nothing can be decided."""
+    return Serving("Nothing", ready=(seen.deployment or {}).get("status", {}).get("readyReplicas", 0))
 
 
 # --- the verdict

@@ -65,6 +65,8 @@ def _record(context: Context, job: Object) -> None:
     """Note a Job that is new, and judge one that has ended or waited too long."""
     ledger, name = context.ledger, job["metadata"]["name"]
     attempt = ledger.attempt(name)
+    if attempt is None and (_recorded(context, job) or not _remembered(context, revision_of(job))):
+        return
     if attempt is None:
         attempt = _first_sight(context, job)
         ledger.begin(attempt)
@@ -75,6 +77,17 @@ def _record(context: Context, job: Object) -> None:
         _conclude(context, attempt, attempts.judge(job, pod, lines, attempt, context.spec))
     elif late := _deadline(context, job):
         _conclude(context, attempt, late)
+
+
+def _recorded(context: Context, job: Object) -> bool:
+    """Whether an ended Job's verdict is in the record already, though its attempt is no longer listed."""
+    ended = attempts.finished(job) is not None
+    return ended and attempt_of(job) <= context.ledger.record(revision_of(job)).attempts
+
+
+def _remembered(context: Context, revision: str) -> bool:
+    """Old revisions drop out of the record; their Jobs must not bring them back."""
+    return revision == context.revision or revision in context.ledger.records
 
 
 def _first_sight(context: Context, job: Object) -> Attempt:

@@ -3,6 +3,10 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")  # `--hypothesis-profile default` looks for new cases
 
 pytest_plugins = ["minicluster.fixtures"]
 

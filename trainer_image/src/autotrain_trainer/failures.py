@@ -31,7 +31,7 @@ TERMINATED_CODE = 143
 CRASH_CODE = 1
 LARGEST_BATCH = 64
 """A batch size that is found is never larger."""
-ALLOCATION_FAILED = ("can't allocate memory", "out of memory", "cannot allocate memory")
+ALLOCATION_FAILED = ("can't allocate memory", "bad_alloc", "out of memory", "cannot allocate memory")
 
 
 class RunError(Exception):

@@ -71,14 +71,16 @@ def download(uri: str, target: Path, report: Report) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(".partial")
     partial.unlink(missing_ok=True)
-    last: Exception | None = None
+    last: BaseException | None = None
     for attempt in range(DOWNLOAD_ATTEMPTS):
         if attempt:
             threading.Event().wait(FIRST_WAIT_SECONDS * 2 ** (attempt - 1))
         try:
             _copy(uri, partial, report)
         except FileNotFoundError as error:
-            raise failure(Reason.DATA_NOT_FOUND, f"{uri}: not found (404)") from error
+            if (last := _unreached(error)) is None:
+                raise failure(Reason.DATA_NOT_FOUND, f"{uri}: not found (404)") from error
+            report(f"no answer ({type(last).__name__}), trying again")
         except PermissionError as error:
             raise failure(Reason.DATA_NOT_FOUND, f"{uri}: access is denied") from error
         except Exception as error:
@@ -92,6 +94,13 @@ def download(uri: str, target: Path, report: Report) -> Path:
     raise failure(
         Reason.DATA_NOT_READABLE, f"{uri}: gave up after {DOWNLOAD_ATTEMPTS} attempts: {type(last).__name__}: {last}"
     )
+
+
+def _unreached(error: FileNotFoundError) -> BaseException | None:
+    """fsspec says "not found" also when nobody answered; the difference is in the cause."""
+    cause = error.__cause__
+    answered = cause is None or isinstance(cause, FileNotFoundError) or getattr(cause, "status", None) == 404
+    return None if answered else cause
 
 
 def _copy(uri: str, partial: Path, report: Report) -> None:

@@ -1,6 +1,7 @@
 import hashlib
 import io
 import os
+import socket
 import tarfile
 import threading
 import zipfile
@@ -195,6 +196,25 @@ def test_what_is_not_there_is_the_user_s_error_at_once(site, tmp_path, code):
     assert error.exit_code == ExitCode.USER_ERROR
     assert "/gone.tgz" in str(error)
     assert error.outcome().hint
+
+
+@pytest.mark.parametrize("code", [500, 503])
+def test_a_server_in_trouble_is_asked_again_and_is_not_the_user_s_error(site, tmp_path, monkeypatch, code):
+    monkeypatch.setattr("autotrain_trainer.data.fetch.FIRST_WAIT_SECONDS", 0.0)
+    site.codes["/data.tgz"] = code
+
+    error = failed(f"{site.url}/data.tgz", tmp_path)
+
+    assert error.reason == Reason.DATA_NOT_READABLE
+    assert error.exit_code not in (ExitCode.OK, ExitCode.USER_ERROR)
+
+
+def test_where_nobody_answers_is_asked_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("autotrain_trainer.data.fetch.FIRST_WAIT_SECONDS", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+
+    assert failed(f"http://127.0.0.1:{port}/data.tgz", tmp_path).reason == Reason.DATA_NOT_READABLE
 
 
 def test_a_path_that_is_not_there_is_the_user_s_error(tmp_path):

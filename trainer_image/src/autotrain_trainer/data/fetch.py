@@ -22,6 +22,8 @@ from autotrain_trainer.failures import RunError
 
 CHUNK = 1 << 20
 DOWNLOAD_ATTEMPTS = 5
+NOT_FOUND = 404
+REFUSED = (401, 403, 410)
 FIRST_WAIT_SECONDS = 0.5
 """Doubled before each further attempt."""
 CLIENT = {"trust_env": True, "timeout": aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=60)}
@@ -77,17 +79,11 @@ def download(uri: str, target: Path, report: Report) -> Path:
             threading.Event().wait(FIRST_WAIT_SECONDS * 2 ** (attempt - 1))
         try:
             _copy(uri, partial, report)
-        except FileNotFoundError as error:
-            if (last := _unreached(error)) is None:
-                raise failure(Reason.DATA_NOT_FOUND, f"{uri}: not found (404)") from error
-            report(f"no answer ({type(last).__name__}), trying again")
-        except PermissionError as error:
-            raise failure(Reason.DATA_NOT_FOUND, f"{uri}: access is denied") from error
         except Exception as error:
-            if (status := getattr(error, "status", None)) in (401, 403, 410):
-                raise failure(Reason.DATA_NOT_FOUND, f"{uri}: the server answers {status}") from error
-            last = error
-            report(f"download interrupted ({type(error).__name__}), trying again")
+            last = (isinstance(error, FileNotFoundError) and error.__cause__) or error
+            if why := _refusal(last):
+                raise failure(Reason.DATA_NOT_FOUND, f"{uri}: {why}") from error
+            report(f"download interrupted ({type(last).__name__}), trying again")
         else:
             partial.rename(target)
             return target
@@ -96,11 +92,13 @@ def download(uri: str, target: Path, report: Report) -> Path:
     )
 
 
-def _unreached(error: FileNotFoundError) -> BaseException | None:
-    """fsspec says "not found" also when nobody answered; the difference is in the cause."""
-    cause = error.__cause__
-    answered = cause is None or isinstance(cause, FileNotFoundError) or getattr(cause, "status", None) == 404
-    return None if answered else cause
+def _refusal(error: BaseException) -> str:
+    """Why asking again would not help, or nothing. fsspec says "not found" of everything; the cause knows better."""
+    if isinstance(error, FileNotFoundError) or (status := getattr(error, "status", None)) == NOT_FOUND:
+        return f"not found ({NOT_FOUND})"
+    if isinstance(error, PermissionError):
+        return "access is denied"
+    return f"the server answers {status}" if status in REFUSED else ""
 
 
 def _copy(uri: str, partial: Path, report: Report) -> None:

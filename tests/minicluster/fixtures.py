@@ -1,5 +1,6 @@
 """pytest fixtures: the cluster under test (minicluster, or the one that --kubeconfig names) and namespaces in it."""
 
+import contextlib
 import os
 import subprocess
 import uuid
@@ -52,6 +53,17 @@ class Cluster:
         ran = subprocess.run(command, env=env, input=input, capture_output=True, text=True, timeout=timeout)
         assert not check or ran.returncode == 0, f"{' '.join(command)}\n{ran.stdout}{ran.stderr}"
         return ran
+
+    @contextlib.contextmanager
+    def started(self, *arguments: str) -> "Iterator[subprocess.Popen[str]]":
+        """A kubectl that goes on until the block ends."""
+        command = [str(self.programs["kubectl"]), *arguments]
+        env = {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
+        with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as program:
+            try:
+                yield program
+            finally:
+                program.terminate()
 
 
 def refuse_if_not_for_tests(kubeconfig: Path) -> None:

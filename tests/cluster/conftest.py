@@ -1,0 +1,71 @@
+"""A world per test: minicluster in this process, with stand-ins for trainer and server, or the cluster of --kubeconfig."""
+
+import sys
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from kubernetes import aio
+
+from cluster.operating import Operator
+from cluster.world import World
+from minicluster.cluster import MiniCluster
+from minicluster.fixtures import refuse_if_not_for_tests
+from minicluster.images import Image, autotrain_images
+from minicluster.settings import Settings
+
+STANDINS = Path(__file__).parent / "standins"
+QUICK = Settings(seconds_factor=0.1, job_backoff_seconds=0.05, crash_backoff_seconds=0.05, pull_backoff_seconds=0.05)
+
+
+def images() -> dict[str, Image]:
+    env = {
+        "AUTOTRAIN_HOST": "$(POD_IP)",
+        "AUTOTRAIN_TERMINATION_LOG": "/dev/termination-log",
+        "PYTHONPATH": str(STANDINS.parents[1]),
+    }
+    standins = {
+        f"^stand-in/{part}$": Image((sys.executable, str(STANDINS / f"{part}.py")), (), env)
+        for part in ("trainer", "server")
+    }
+    return standins | autotrain_images()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What plays with minicluster is left out where another cluster is given."""
+    if config.getoption("--kubeconfig") is None:
+        return
+    left_out = [item for item in items if item.get_closest_marker("minicluster")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+async def client_of(kubeconfig: Path) -> aio.client.ApiClient:
+    configuration = aio.client.Configuration()
+    await aio.config.load_kube_config(str(kubeconfig), client_configuration=configuration)
+    return aio.client.ApiClient(configuration)
+
+
+@pytest.fixture
+async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+    given: Path | None = request.config.getoption("--kubeconfig")
+    namespace = f"autotrain-{uuid.uuid4().hex[:8]}"
+    if given is not None:
+        refuse_if_not_for_tests(given)
+        async with await client_of(given) as client:
+            there = World(client, namespace)
+            await there.begin()
+            yield there
+            await there.end()
+        return
+    async with MiniCluster(tmp_path / "cluster", images(), QUICK) as mini, await client_of(mini.kubeconfig) as client:
+        there = World(client, namespace, mini)
+        await there.begin()
+        yield there
+
+
+@pytest.fixture
+async def operator(world: World) -> AsyncIterator[Operator]:
+    async with Operator(world) as running:
+        yield running

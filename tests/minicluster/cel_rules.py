@@ -49,8 +49,9 @@ def broken(rule: Object, value: Any, old: Any, schema: Object, path: str) -> Fie
     variables = {"self": value, "oldSelf": old} if is_transition(rule) else {"self": value}
     try:
         held = compiled(rule["rule"]).execute(variables)
-    except (RuntimeError, TypeError, ValueError) as error:
-        why = f"{error} evaluating rule: {told or rule['rule'].strip()}"
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        what = f"no such key: {error.args[0]}" if isinstance(error, KeyError) else error
+        why = f"{what} evaluating rule: {told or rule['rule'].strip()}"
         return FieldError(path, "FieldValueInvalid", f'Invalid value: "{schema.get("type", "")}": {why}')
     if held is True:
         return None
@@ -65,5 +66,5 @@ def _message(rule: Object, variables: Object) -> str:
         return ""
     try:
         return str(compiled(rule["messageExpression"]).execute(variables)).strip()
-    except (RuntimeError, TypeError, ValueError):
+    except (KeyError, RuntimeError, TypeError, ValueError):
         return ""

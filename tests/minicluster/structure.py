@@ -132,9 +132,12 @@ def _default_errors(node: Object, path: str) -> list[FieldError]:
         return [
             invalid_value(f"{path}.default", json.dumps(value), f"must not have unknown fields: {', '.join(unknown)}")
         ]
-    shown = json.dumps(value)
-    wrong = schema.errors(node, shaping.with_defaults(value, node), None, path)
-    return [invalid_value(f"{path}.default", shown, error.message) for error in wrong]
+    return _wrong_default(value, node, f"{path}.default")
+
+
+def _wrong_default(value: Any, node: Object, path: str) -> list[FieldError]:
+    """A default is judged as it stands, before those below it fill it in, and as if it replaced itself."""
+    return schema.errors(node, value, None, path) or schema.errors(node, value, value, path)
 
 
 def _rule_errors(node: Object, path: str) -> list[FieldError]:

@@ -21,7 +21,12 @@ def plural(client: Client) -> Iterator[str]:
 
 
 def defining(plural: str, **names: Any) -> Object:
-    return definition(plural, plural.capitalize(), plural[-6:], **names)
+    return definition(plural, plural.capitalize(), short(plural), **names)
+
+
+def short(plural: str) -> str:
+    """A short name begins with a letter, too."""
+    return f"g{plural[-6:]}"
 
 
 def conditions(client: Client, plural: str) -> dict[str, str]:
@@ -102,6 +107,28 @@ BAD_SPECS: dict[str, tuple[Object, str]] = {
         {"type": "object", "properties": {"a": {"type": "object", "default": {"b": 1}, "properties": {}}}},
         "default",
     ),
+    "a default without a required field that has a default": (
+        {
+            "type": "object",
+            "default": {},
+            "required": ["a"],
+            "properties": {"a": {"type": "integer", "default": 1}},
+        },
+        "default.a",
+    ),
+    "a default that lacks what its rule reads": (
+        {
+            "type": "object",
+            "default": {},
+            "properties": {"a": {"type": "integer", "default": 1}},
+            "x-kubernetes-validations": [{"rule": "self.a == 1"}],
+        },
+        "no such key: a",
+    ),
+    "a default that its transition rule refuses": (
+        {"type": "object", "default": {}, "x-kubernetes-validations": [{"rule": "self != oldSelf", "message": "odd"}]},
+        "odd",
+    ),
     "a map list without keys": (
         {
             "type": "object",
@@ -140,7 +167,7 @@ BAD_SPECS: dict[str, tuple[Object, str]] = {
 @pytest.mark.parametrize("title", BAD_SPECS)
 def test_a_schema_that_is_not_structural_is_refused(client: Client, plural: str, title: str) -> None:
     spec, place = BAD_SPECS[title]
-    body = definition(plural, plural.capitalize(), plural[-6:], spec)
+    body = definition(plural, plural.capitalize(), short(plural), spec)
     body["spec"]["versions"][0]["subresources"] = {}
 
     refused = client.post(DEFINITIONS, body)
@@ -168,7 +195,7 @@ def test_a_definition_without_a_schema_is_refused(client: Client, plural: str) -
 
 @pytest.mark.usefixtures("defined")
 def test_a_kind_name_that_is_taken_is_not_accepted(client: Client, plural: str) -> None:
-    client.made(DEFINITIONS, definition(plural, "Widget", plural[-6:]))
+    client.made(DEFINITIONS, definition(plural, "Widget", short(plural)))
 
     eventually(lambda: conditions(client, plural).get("NamesAccepted") == "False")
     assert conditions(client, plural)["Established"] == "False"

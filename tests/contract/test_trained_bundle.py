@@ -102,7 +102,7 @@ class Trainer:
         self.port = free_port()
         self.log = self.folder / "termination-log"
         self.seen: list[Progress] = []
-        environment = {"AUTOTRAIN_HOST": "127.0.0.1", "AUTOTRAIN_PORT": str(self.port)}
+        environment = {"AUTOTRAIN_HOST": "127.0.0.1", "AUTOTRAIN_PORT": str(self.port), "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "autotrain_trainer", "train", "--config", str(written(self.run, self.folder))],
             env=os.environ | environment | {"AUTOTRAIN_TERMINATION_LOG": str(self.log)},
@@ -161,7 +161,10 @@ def rows_of(trained: Trained) -> list[dict[str, str]]:
 
 
 def attempt(run: RunConfig, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Succeeded | Failed, int]:
-    """A run in this process, which has torch already."""
+    """A run in this process, which has torch already; one thread, so that it does not wait for a busy machine."""
+    import torch
+
+    torch.set_num_threads(1)
     monkeypatch.setenv("AUTOTRAIN_HOST", "127.0.0.1")
     monkeypatch.setenv("AUTOTRAIN_PORT", "0")
     return trainer.attempt(written(run, folder))

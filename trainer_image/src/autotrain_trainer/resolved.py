@@ -20,8 +20,8 @@ STEPS_PER_EPOCH = 12
 BFLOAT16_GAIN = 0.9
 """bfloat16 is taken when a warm-up step takes less than this share of float32's time."""
 WARM_UP_BATCH = 16
-WORTH_SECONDS = 0.1
-"""A model whose warm-up step is shorter stays with float32: there is little to win."""
+SMALL_SIDE = 96
+"""Smaller pictures stay with float32: there is little to win, and a decision by time would change with the weather."""
 FILE = "resolved.json"
 
 
@@ -70,12 +70,12 @@ def precision_for(training: Training, network: Network, height: int, width: int)
     """The spec's, or the one whose warm-up steps are faster on this machine."""
     if training.precision != "Auto":
         return training.precision
+    if max(height, width) < SMALL_SIDE:
+        return "Float32"
     device = next(network.parameters()).device
     images = torch.randint(0, 256, (WARM_UP_BATCH, height, width, 3), dtype=torch.uint8, device=device)
-    exact = _step_seconds(network, images, None)
-    if exact < WORTH_SECONDS:
-        return "Float32"
-    return "BFloat16" if _step_seconds(network, images, torch.bfloat16) < BFLOAT16_GAIN * exact else "Float32"
+    seconds = {name: _step_seconds(network, images, kind) for name, kind in PRECISIONS.items()}
+    return "BFloat16" if seconds["BFloat16"] < BFLOAT16_GAIN * seconds["Float32"] else "Float32"
 
 
 PRECISIONS: dict[str, torch.dtype | None] = {"Float32": None, "BFloat16": torch.bfloat16}

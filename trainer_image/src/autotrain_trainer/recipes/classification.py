@@ -119,7 +119,7 @@ def run_recipe(run: RunConfig, board: ProgressBoard, work: Path) -> Succeeded:
 
 
 def seed_everything(seed: int) -> None:
-    torch.set_num_threads(cpu_limit())
+    torch.set_num_threads(min(torch.get_num_threads(), cpu_limit()))  # OMP_NUM_THREADS may ask for fewer
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from datetime import datetime
 
 from autotrain_api import names
+from autotrain_api.status import Status
 from autotrain_operator import events, plan, status, storage
 from autotrain_operator.children import Children
-from autotrain_operator.kube import ConflictError, Kube, Object
+from autotrain_operator.kube import ConflictError, Kube, KubeError, Object
 from autotrain_operator.ledger import read_status
 from autotrain_operator.observe import Observer
 from autotrain_operator.pods import Owner
@@ -45,9 +46,17 @@ class Reconciler:
             await self._writer.write(obj, step.status)
         except ConflictError:
             return AT_ONCE  # the object changed while we looked
-        for event in events.transitions(obj, before, step.status, self._clock()):
-            await self._kube.create(event)
+        await self._tell(obj, before, step.status)
         return await self._act(key, obj, step)
+
+    async def _tell(self, obj: Object, before: Status, after: Status) -> None:
+        """Events are news, not state: one that the API does not take is lost, and nothing waits for it."""
+        for event in events.transitions(obj, before, after, self._clock()):
+            log.info("%s/%s %s", obj["metadata"]["namespace"], obj["metadata"]["name"], event["message"])
+            try:
+                await self._kube.create(event)
+            except KubeError as error:
+                log.warning("event not posted: %s", error)
 
     async def _decide(self, key: Key, obj: Object) -> plan.Step:
         uid = obj["metadata"]["uid"]

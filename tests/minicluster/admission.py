@@ -19,7 +19,6 @@ SERVICE_NETWORK = "127.2"
 
 _SUBDOMAIN = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
 _LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
-_SERVICE_NAME = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
 _QUALIFIED = re.compile(r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$")
 _LABEL_VALUE = re.compile(r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$")
 
@@ -62,10 +61,8 @@ def _name_errors(resource: Resource, name: str) -> list[FieldError]:
         bad = "/" in name or "%" in name or name in (".", "..")
         return [invalid_value("metadata.name", f'"{name}"', "may not contain '/' or '%'")] if bad else []
     shape, longest, words = _SUBDOMAIN, 253, "a lowercase RFC 1123 subdomain"
-    if resource.kind == "Namespace":
+    if resource.kind in ("Namespace", "Service"):
         shape, longest, words = _LABEL, 63, "a lowercase RFC 1123 label"
-    elif resource.kind == "Service":
-        shape, longest, words = _SERVICE_NAME, 63, "a DNS-1035 label"
     found = []
     if not shape.match(name):
         why = f"{words} must consist of lower case alphanumeric characters or '-', and start and end with one"

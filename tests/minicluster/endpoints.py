@@ -213,7 +213,7 @@ class Endpoints:
             return {**kind, "metadata": metadata, "items": gone}, 200
         item = self._api.deletion.delete(resource, self._api.stored(resource, call.namespace, call.name), options)
         if self._api.store.find(resource, call.namespace, call.name) is not None or resource.kind == "Pod":
-            return item, 202 if options.propagation == "Foreground" else 200
+            return item, 200
         details = {"name": call.name, "group": resource.group, "kind": resource.plural, "uid": item["metadata"]["uid"]}
         done = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
         return {**done, "details": {key: value for key, value in details.items() if value}}, 200
@@ -254,7 +254,7 @@ class Endpoints:
         pod = self._api.stored(self._api.resources["Pod"], call.namespace, call.name)
         container = _container(pod, query.get("container"))
         if not pod["spec"].get("nodeName") or self._api.log_reader is None:
-            raise bad_request(f"pod {call.name} does not have a host assigned")
+            return web.Response(status=204)
         follow, previous = is_true(query.get("follow")), is_true(query.get("previous"))
         parts = self._api.log_reader(pod, container, follow, previous)
         skipped = 0

@@ -46,8 +46,6 @@ def _type_errors(node: Object, path: str, where: str) -> list[FieldError]:
         return [] if free else [required(f"{path}.type", f"must not be empty {where}")]
     if kind not in _TYPES:
         return [not_supported(f"{path}.type", kind, ", ".join(f'"{name}"' for name in _TYPES))]
-    if node.get("x-kubernetes-int-or-string"):
-        return [invalid_value(f"{path}.type", f'"{kind}"', "must be empty if x-kubernetes-int-or-string is true")]
     if kind == "array" and not node.get("items"):
         return [required(f"{path}.items", "must be specified")]
     return []
@@ -59,8 +57,6 @@ def _word_errors(node: Object, path: str) -> list[FieldError]:
     if node.get("uniqueItems"):
         why = "uniqueItems cannot be set to true since the runtime complexity becomes quadratic"
         found.append(forbidden_field(f"{path}.uniqueItems", why))
-    if node.get("additionalProperties") is False:
-        found.append(forbidden_field(f"{path}.additionalProperties", "additionalProperties cannot be set to false"))
     if node.get("properties") and node.get("additionalProperties") is not None:
         why = "additionalProperties and properties are mutual exclusive"
         found.append(forbidden_field(f"{path}.additionalProperties", why))

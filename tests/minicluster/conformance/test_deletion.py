@@ -109,7 +109,7 @@ def test_in_the_foreground_an_owner_waits_for_dependents_that_block_it(
 
     answer = client.delete(widgets(namespace, "owner"), propagationPolicy="Foreground")
 
-    assert answer.code == 202
+    assert answer.code == 200
     eventually(lambda: client.get(child).body["metadata"].get("deletionTimestamp"))
     waiting = client.get(widgets(namespace, "owner")).body["metadata"]
     assert waiting["finalizers"] == ["foregroundDeletion"]

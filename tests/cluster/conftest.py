@@ -16,7 +16,9 @@ from minicluster.images import Image, autotrain_images
 from minicluster.settings import Settings
 
 STANDINS = Path(__file__).parent / "standins"
-QUICK = Settings(seconds_factor=0.1, job_backoff_seconds=0.05, crash_backoff_seconds=0.05, pull_backoff_seconds=0.05)
+QUICK = Settings(
+    seconds_factor=0.1, job_backoff_seconds=0.05, crash_backoff_seconds=0.05, pull_backoff_seconds=0.05, isolate=False
+)
 
 
 def images() -> dict[str, Image]:

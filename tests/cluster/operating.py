@@ -14,7 +14,7 @@ from autotrain_operator.observe import Observer
 from autotrain_operator.reconcile import Reconciler
 from autotrain_operator.settings import Settings
 from autotrain_operator.workqueue import WorkQueue
-from cluster.world import SETTINGS, World
+from cluster.world import SETTINGS, Object, World
 
 WATCHED = (names.KIND, "Job", "Deployment", "Service", "PodDisruptionBudget")
 LONGEST_WAIT_SECONDS = 0.2
@@ -75,6 +75,14 @@ class Operator:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def look(self, name: str = "flowers") -> None:
+        """Take one more look, and wait until it is over."""
+        before = self.passes
+        self._queue.add((self._world.namespace, name))
+        async with asyncio.timeout(10):
+            while self.passes == before:
+                await asyncio.sleep(0.01)
+
     async def _work(self) -> None:
         kube = Kube(self.transport)
         async with aiohttp.ClientSession() as session:
@@ -101,7 +109,7 @@ class Operator:
             await asyncio.sleep(0.05)
 
 
-async def events(world: World, kind: str) -> AsyncIterator[dict]:
+async def events(world: World, kind: str) -> AsyncIterator[Object]:
     """Objects as they are now, and then each one that changes, until the watch ends."""
     query = [("watch", "true")] + ([("labelSelector", names.LABEL_JOB)] if kind != names.KIND else [])
     method, url, headers, body, _ = await world.client.param_serialize(

@@ -5,6 +5,7 @@ Everything goes through the API, so that it works on any cluster; what only mini
 
 import asyncio
 import copy
+import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,19 @@ class World:
         found = await self.kube.events(self.namespace, uid)
         return [f"{event['message'].partition(':')[0]} {event['reason']}" for event in found]
 
+    async def row(self, name: str = "flowers") -> Object:
+        """What `kubectl get -o wide` shows: column -> cell."""
+        method, url, headers, body, _ = await self.client.param_serialize(
+            "GET",
+            path_of(names.KIND, self.namespace, name),
+            header_params={"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"},
+            auth_settings=["BearerToken"],
+        )
+        answer = await self.client.call_api(method, url, headers, body)
+        table = json.loads(await answer.read())
+        columns = [column["name"] for column in table["columnDefinitions"]]
+        return dict(zip(columns, table["rows"][0]["cells"], strict=True))
+
     async def status(self, name: str = "flowers") -> Status:
         return Status.model_validate((await self.get(name=name)).get("status", {}))
 
@@ -160,7 +174,7 @@ class World:
         url = f"http://{self.mini.address(self.namespace, name)}/validate"
         async with aiohttp.ClientSession() as session, session.post(url, data=b"x") as answer:
             assert answer.status == 200, await answer.text()
-            told: Object = await answer.json()
+            told: Object = json.loads(await answer.read())
             return told
 
     # --- what tests wait for
@@ -180,8 +194,8 @@ class World:
         jobs = await self.kube.list_all(names.KIND, self.namespace)
         told = [yaml.safe_dump(job.get("status", {})) for job in jobs]
         for kind in CHILDREN:
-            for child in await self.kube.list_all(kind, self.namespace):
-                told.append(f"{kind}/{child['metadata']['name']} {yaml.safe_dump(child.get('status', {}))}")
+            children = await self.kube.list_all(kind, self.namespace)
+            told += [f"{kind}/{one['metadata']['name']} {yaml.safe_dump(one.get('status', {}))}" for one in children]
         return "\n".join(told)
 
     async def condition(self, condition: str, status: str = "True", reason: str = "", name: str = "flowers") -> Status:

@@ -5,6 +5,7 @@ What it plays is written in spec.data.version, which is part of the recipe:
     ""                   writes a bundle with accuracy 0.95
     "accuracy 0.5"       a bundle with that accuracy
     "real"               a bundle that the real server can answer from
+    "spoil model.onnx"   a bundle in which a byte of that file is flipped afterwards; "real-spoil" for the real server
     "fail DataNotFound"  the user's error: exit code 65 and that reason
     "code 75 20"         that exit code while the attempt is at most 20, without a word
     "memory 8"           out of memory unless at most 8 pictures go through at once
@@ -80,11 +81,17 @@ def write_bundle(accuracy: float, real: bool) -> None:
     (FOLDER / "manifest.json").write_text(json.dumps(manifest))
 
 
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
 def main() -> None:
     word, *rest = (field("version") or "accuracy 0.95").split()
     if word == "fail":
         fail(65, rest[0])
-    if word == "code" and ATTEMPT <= int(rest[1]):
+    if word == "code" and int(rest[1]) >= ATTEMPT:
         print(f"attempt {ATTEMPT} falls over")
         sys.stdout.flush()
         os._exit(int(rest[0]))
@@ -92,11 +99,14 @@ def main() -> None:
         fail(75, "OutOfMemory", "Training")
     if word == "wait":
         wait()
+    real = word in ("real", "real-spoil")
     accuracy = float(rest[0]) if word == "accuracy" else 0.95
     found = (FOLDER / "manifest.json").exists()
     if not found:
-        write_bundle(accuracy, word == "real")
+        write_bundle(accuracy, real)
     digest = hashlib.sha256((FOLDER / "manifest.json").read_bytes()).hexdigest()
+    if "spoil" in word and not found:
+        flip(FOLDER / rest[0])
     metric = {"name": "accuracy", "value": accuracy, "samples": 100, "low": accuracy - 0.02, "high": accuracy + 0.02}
     LOG.write_text(json.dumps({"result": "Succeeded", "bundleSha256": digest, "metrics": [metric], "found": found}))
 

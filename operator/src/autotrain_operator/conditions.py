@@ -13,7 +13,7 @@ from autotrain_api.trainingjob import Spec
 from autotrain_operator.plan_serving import Serving
 from autotrain_operator.plan_training import Training
 from autotrain_operator.validate import SpecError
-from autotrain_operator.waiting import Waiting
+from autotrain_operator.waiting import Waiting, sentences
 
 MESSAGE_LENGTH = 500
 
@@ -75,7 +75,7 @@ def trained(view: View) -> Said:
         return Said("True", Reason.TRAINED, f"{record.revision} is trained{best}")
     if record.trained == "Failed":
         failure = record.failure or Failure(stage=Stage.TRAINING, reason=record.reason, message="")
-        return Said("False", failure.reason, f"{failure.message} {failure.hint}".strip())
+        return Said("False", failure.reason, sentences(failure.message, failure.hint))
     if view.invalid is not None or view.blocked is not None:
         return unknown(view)
     words: dict[str, Callable[[], Said]] = {
@@ -102,7 +102,7 @@ def gate_passed(view: View) -> Said:
             return Said("True", Reason.NO_GATE, "spec.gate.min is not set")
         return Said("True", Reason.GATE_PASSED, f"{gate.metric} passed its gate when it was trained")
     if record.gate == "Refused" and record.failure is not None:
-        return Said("False", Reason.GATE_REFUSED, f"{record.failure.message} {record.failure.hint}")
+        return Said("False", Reason.GATE_REFUSED, sentences(record.failure.message, record.failure.hint))
     return Said("Unknown", Reason.WAITING, "judged when the model is trained")
 
 
@@ -147,7 +147,7 @@ def stalled(view: View) -> Said:
     rollout_failed = view.record.rollout == "Failed" and view.serving.state not in ("Disabled", "Complete")
     if view.record.trained == "Failed" or view.record.gate == "Refused" or rollout_failed or view.rolled_back:
         reason = failure.reason if failure else view.record.reason
-        return Said("True", reason, f"{failure.message} {failure.hint}".strip() if failure else "")
+        return Said("True", reason, sentences(failure.message, failure.hint) if failure else "")
     if view.serving.state == "Failing":
         return Said("True", view.serving.reason, view.serving.message)
     return Said("False", Reason.PROGRESSING)

@@ -11,6 +11,17 @@ from autotrain_operator.ledger import timestamp
 
 MESSAGE_LENGTH = 1_000
 QUIET = frozenset({Reason.WAITING, Reason.VALID, Reason.PROGRESSING, Reason.PENDING})
+ROUTINE = frozenset(
+    {
+        Reason.TRAINING,
+        Reason.ROLLING_OUT,
+        Reason.REPLICAS_MISSING,
+        Reason.SERVING_DISABLED,
+        Reason.SUSPENDED,
+        Reason.WAITING_FOR_DELETION,
+    }
+)
+"""Why something may be not so, or not yet, without anything being wrong."""
 
 
 def transitions(obj: Object, before: Status, after: Status, now: datetime) -> Iterator[Object]:
@@ -32,7 +43,8 @@ def _is_news(condition: ConditionStatus) -> bool:
 
 def event(obj: Object, condition: ConditionStatus, now: datetime) -> Object:
     """The core/v1 Event about one condition."""
-    metadata, bad = obj["metadata"], condition.type == Condition.STALLED or condition.type == Condition.CONFIG_VALID
+    metadata = obj["metadata"]
+    bad = condition.type == Condition.STALLED or (condition.status == "False" and condition.reason not in ROUTINE)
     return {
         "apiVersion": "v1",
         "kind": "Event",

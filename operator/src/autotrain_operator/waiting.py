@@ -8,13 +8,19 @@ from autotrain_operator.kube import Object
 MESSAGE_LENGTH = 500
 
 
+def sentences(message: str, hint: str) -> str:
+    """What is wrong, and what to do about it."""
+    end = "." if message and hint and message[-1] not in ".!?" else ""
+    return f"{message}{end} {hint}".strip()
+
+
 class Waiting(NamedTuple):
     reason: Reason
     message: str
     hint: str
 
     def __str__(self) -> str:
-        return f"{self.message} {self.hint}".strip()
+        return sentences(self.message, self.hint)
 
 
 IMAGE_HINT = "Check the image's name and tag, and imagePullSecrets."

@@ -12,9 +12,16 @@ TOOLS := .cache/bin
 CHROMIUM = $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 PYTEST := $(BIN)/python -m pytest
+ENGINE ?= $(notdir $(firstword $(foreach engine,buildah podman docker,$(shell command -v $(engine)))))
+IMAGES ?= operator server trainer
+IMAGE_PREFIX ?= autotrain
+PYTHON_IMAGE ?= python:3.11-slim
+TORCH_INDEX ?=
+BUILD_FLAGS ?=
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' operator/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help install tools browser demo test unit contract check format pins sync clean
+.PHONY: help install tools browser demo test unit contract check format pins sync images clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,16 +66,33 @@ format: install ## put the code into its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-pins: install ## resolve requirements.in again
+COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --no-annotate --quiet \
+  --no-emit-package autotrain-api --no-emit-package autotrain-operator --no-emit-package autotrain-server \
+  --no-emit-package autotrain-trainer --custom-compile-command "make pins"
+HASHED = $(COMPILE) - --constraint requirements.txt --generate-hashes --output-file
+TORCH = $(shell grep -oE '^(torch|torchvision|triton|cuda-[a-z]+|nvidia-[a-z0-9-]+)==' requirements.txt | tr -d =)
+
+pins: install ## resolve requirements.in again, and from it what each image holds
 	$(BIN)/python -m pip install --quiet uv==0.13.9
-	$(BIN)/uv pip compile requirements.in --universal --python-version 3.11 --upgrade --no-annotate --quiet \
-	  --no-emit-package autotrain-api --no-emit-package autotrain-operator --no-emit-package autotrain-server \
-	  --no-emit-package autotrain-trainer --custom-compile-command "make pins" -o requirements.txt
+	$(COMPILE) requirements.in --upgrade --output-file requirements.txt
+	printf './crds\n./operator\n' | $(HASHED) operator/requirements.txt
+	printf './crds\n./server_image\n' | $(HASHED) server_image/requirements.txt
+	printf './crds\n./server_image\n./trainer_image\n' | $(HASHED) trainer_image/requirements.txt $(TORCH:%=--no-emit-package %)
+	printf 'torch\ntorchvision\n' | $(HASHED) trainer_image/requirements-torch.txt
+	echo setuptools | $(HASHED) requirements-build.txt
 
 sync: install ## copy the CRD into the chart and write what is generated
 	cp crds/trainingjobs.autotrain.dev.yaml charts/autotrain-operator/files/
 	$(BIN)/python -m autotrain_trainer.backbones
 	PYTHONPATH=tests $(BIN)/python tests/contract/states.py
+
+images: $(IMAGES:%=image-%) ## build the images with buildah, podman or docker (ENGINE, IMAGES, IMAGE_PREFIX, PYTHON_IMAGE, TORCH_INDEX, BUILD_FLAGS)
+	@for image in $(IMAGES); do $(ENGINE) images $(IMAGE_PREFIX)/$$image:$(VERSION); done
+
+image-%:
+	$(ENGINE) build $(BUILD_FLAGS) --file $(firstword $(wildcard $*/Dockerfile $*_image/Dockerfile)) \
+	  --build-arg PYTHON_IMAGE=$(PYTHON_IMAGE) --build-arg VERSION=$(VERSION) \
+	  $(if $(filter trainer,$*),--build-arg TORCH_INDEX=$(TORCH_INDEX)) --tag $(IMAGE_PREFIX)/$*:$(VERSION) .
 
 clean: ## remove what running leaves behind, but not .venv
 	rm -rf .demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
+from autotrain_api import names
 from autotrain_api.names import ExitCode, Reason, Stage
 from autotrain_api.outcome import Failed, Succeeded, parse_outcome
 from autotrain_api.status import Attempt, Failure, RevisionRecord
@@ -158,6 +159,13 @@ def failure_of(verdict: Verdict) -> Failure:
         hint=verdict.hint,
         last_log_lines=list(verdict.log_lines),
     )
+
+
+def last_of_all(failure: Failure, retries: int) -> Failure:
+    """The failure after which there is no other attempt, though there would be one for its kind."""
+    message = f"{failure.reason}: {failure.message}; spec.policy.retries ({retries}) allows no other attempt"
+    hint = failure.hint or f"Put a new text into the annotation {names.ANNOTATION_RETRY} to try again."
+    return failure.model_copy(update={"reason": Reason.RETRIES_EXHAUSTED, "message": message, "hint": hint})
 
 
 def next_start(record: RevisionRecord, attempts: list[Attempt]) -> datetime | None:

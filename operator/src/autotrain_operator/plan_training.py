@@ -126,13 +126,16 @@ def _conclude(context: Context, attempt: Attempt, verdict: Verdict) -> None:
             worst_classes=done.worst_classes,
         )
     elif verdict.result == "Failed":
-        final = not verdict.retry or attempts.exhausted(record, verdict, context.spec)
+        exhausted = attempts.exhausted(record, verdict, context.spec)
+        failure = attempts.failure_of(verdict)
+        if exhausted:
+            failure = attempts.last_of_all(failure, context.spec.policy.retries)
         ledger.decide(
             revision,
-            trained="Failed" if final else None,
-            reason=verdict.reason,
+            trained="Failed" if exhausted or not verdict.retry else None,
+            reason=failure.reason,
             crashes=record.crashes + verdict.counts,
-            failure=attempts.failure_of(verdict),
+            failure=failure,
         )
 
 

@@ -127,12 +127,15 @@ def _is(entry: Object, manager: str, operation: str, subresource: str) -> bool:
 
 
 def after_update(old: Object | None, new: Object, resource: Resource, manager: str, subresource: str) -> Owned:
-    """Ownership after a create, update or patch: the writer owns what it changed, nobody owns what is gone."""
+    """Ownership after a create, update or patch: the writer owns what it changed, nobody owns what is gone.
+
+    `new` carries the owners as they were, or those that the writer states.
+    """
     before, after = fields(old, resource) if old else {}, fields(new, resource)
     changed = {path for path, value in after.items() if path not in before or before[path] != value}
     gone = set(before) - set(after)
     owned: Owned = []
-    for entry, paths in read_owned(old) if old else []:
+    for entry, paths in read_owned(new):
         if _is(entry, manager, "Update", subresource):
             owned.append(({**entry, "time": now()} if changed else entry, (paths | changed) - gone))
             changed = set()

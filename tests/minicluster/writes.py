@@ -126,7 +126,7 @@ class Writes:
         for field in ("labels", "annotations", "finalizers", "ownerReferences"):
             if field in metadata and not metadata[field]:
                 del metadata[field]
-        if owned is None and _content(item) == _content(current):
+        if owned is None and _content(item) == _content(current) and apply.same_owned(item, current):
             return current
         apply.write_owned(item, owned or apply.after_update(current, item, resource, options.manager, subresource))
         if _content(item) == _content(current) and apply.same_owned(item, current):
@@ -156,7 +156,7 @@ class Writes:
                 metadata[field] = current[field]
             else:
                 metadata.pop(field, None)
-        metadata["managedFields"] = current.get("managedFields", [])
+        metadata["managedFields"] = metadata.get("managedFields") or current.get("managedFields", [])
 
 
 def _keep_what_this_door_may_not_change(resource: Resource, item: Object, current: Object, subresource: str) -> Object:

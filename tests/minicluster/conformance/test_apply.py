@@ -163,3 +163,19 @@ def test_yaml_is_applied_with_moments_as_texts(client: Client, namespace: str) -
 
     assert applied.code == 201, applied.body
     assert applied.body["metadata"]["annotations"] == {"at": "2026-01-01T00:00:00Z"}
+
+
+def test_a_writer_may_state_the_owners(client: Client, path: str) -> None:
+    """How what was created becomes what is applied: from then on an apply takes away what it leaves out."""
+    made = client.call("POST", path.rsplit("/", 1)[0], some(path, size=3, tags=["a"]), fieldManager="m1").body
+    (entry,) = made["metadata"]["managedFields"]
+    owners = {
+        "managedFields": [{**entry, "operation": "Apply"}],
+        "resourceVersion": made["metadata"]["resourceVersion"],
+    }
+    stated = client.call("PATCH", path, {"metadata": owners}, "application/merge-patch+json", fieldManager="m1").body
+
+    applied = client.apply(path, some(path, size=3), "m1").body
+
+    assert managers(stated) == {("m1", "Apply")}
+    assert "tags" not in applied["spec"]

@@ -114,9 +114,7 @@ class Observer:
             return None
 
     async def _see_serving(self, seen: Observed, namespace: str, name: str) -> None:
-        status = (seen.deployment or {}).get("status", {})
-        wanted = (seen.deployment or {}).get("spec", {}).get("replicas", 0)
-        if seen.deployment is None or status.get("readyReplicas", 0) >= wanted == status.get("updatedReplicas", 0):
+        if seen.deployment is None or all_answer(seen.deployment):
             return
         labels = {names.LABEL_JOB: name, names.LABEL_COMPONENT: names.COMPONENT_SERVING}
         seen.serving_pods = await self._kube.list_all("Pod", namespace, labels)
@@ -139,6 +137,12 @@ class Observer:
                 return (answer.status, body) if isinstance(body, dict) else None
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
             return None
+
+
+def all_answer(deployment: Object) -> bool:
+    """Every wanted pod is new and ready, and there is no other: an old one that is ready would hide a new one that is not."""
+    status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
+    return all(status.get(count, 0) == wanted for count in ("replicas", "updatedReplicas", "readyReplicas"))
 
 
 def owner_uid(child: Object) -> str | None:

@@ -16,6 +16,8 @@ DRAIN_SECONDS = 5
 """Time for endpoints to forget a pod before it stops to accept."""
 GRACE_SECONDS = 45
 PROBE_SECONDS = 5
+SLACK_SECONDS = 30
+"""How much longer than its rollout a pod may start: while the verdict is taken, it has to be there to say why."""
 SERVICE_PORT = 80
 
 
@@ -81,7 +83,7 @@ def template(owner: Owner, spec: Spec, served: Served, settings: Settings, toget
 
 
 def probes(rollout_seconds: int) -> Object:
-    """Starting may take as long as a rollout; answering is checked often; a hung process is replaced."""
+    """Starting may take a little longer than a rollout; answering is checked often; a hung process is replaced."""
 
     def get(path: str) -> Object:
         return {"httpGet": {"path": path, "port": "http"}, "timeoutSeconds": 2}
@@ -90,7 +92,7 @@ def probes(rollout_seconds: int) -> Object:
         "startupProbe": {
             **get("/readyz"),
             "periodSeconds": 1,
-            "failureThreshold": rollout_seconds,
+            "failureThreshold": rollout_seconds + SLACK_SECONDS,
         },
         "readinessProbe": {**get("/readyz"), "periodSeconds": PROBE_SECONDS, "failureThreshold": 2},
         "livenessProbe": {**get("/healthz"), "periodSeconds": 2 * PROBE_SECONDS, "failureThreshold": 3},

@@ -1,5 +1,6 @@
 """A world per test: minicluster in this process, with stand-ins for trainer and server, or the cluster of --kubeconfig."""
 
+import dataclasses
 import sys
 import uuid
 from collections.abc import AsyncIterator
@@ -50,7 +51,13 @@ async def client_of(kubeconfig: Path) -> aio.client.ApiClient:
 
 
 @pytest.fixture
-async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+def pace() -> float:
+    """What a second of a probe or a preStop sleep lasts in minicluster; a test may ask for another."""
+    return QUICK.seconds_factor
+
+
+@pytest.fixture
+async def world(request: pytest.FixtureRequest, tmp_path: Path, pace: float) -> AsyncIterator[World]:
     given: Path | None = request.config.getoption("--kubeconfig")
     namespace = f"autotrain-{uuid.uuid4().hex[:8]}"
     if given is not None:
@@ -61,7 +68,11 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
             yield there
             await there.end()
         return
-    async with MiniCluster(tmp_path / "cluster", images(), QUICK) as mini, await client_of(mini.kubeconfig) as client:
+    settings = dataclasses.replace(QUICK, seconds_factor=pace)
+    async with (
+        MiniCluster(tmp_path / "cluster", images(), settings) as mini,
+        await client_of(mini.kubeconfig) as client,
+    ):
         there = World(client, namespace, mini)
         await there.begin()
         yield there

@@ -227,8 +227,8 @@ def _stand(context: Context, target: str) -> tuple[State, str, str]:
     )
     if here and applied and complete(live):
         return "Complete", Reason.ROLLED_OUT, f"{target} answers"
-    status = live.get("status", {})
-    progress = f"{status.get('updatedReplicas', 0)} of {context.spec.serving.replicas} pods serve {target}"
+    updated = live.get("status", {}).get("updatedReplicas", 0) if here and applied and observed(live) else 0
+    progress = f"{updated} of {context.spec.serving.replicas} pods serve {target}"
     if not (here and applied):
         return "RollingOut", Reason.ROLLING_OUT, progress
     reason, message = _why_not_ready(context)

@@ -1,0 +1,261 @@
+"""The operator's smaller parts, each by itself."""
+
+import asyncio
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autotrain_api.names import MANAGER, Reason
+from autotrain_operator import attempts, events, storage, training, validate, waiting
+from autotrain_operator.children import adopted
+from autotrain_operator.ledger import read_status
+from autotrain_operator.pods import Owner
+from autotrain_operator.status import difference
+from autotrain_operator.workqueue import WorkQueue
+from operator_world import START, World, trainingjob
+
+KEY = ("lab", "flowers")
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=8,
+)
+OBJECTS = st.dictionaries(st.sampled_from("abcd"), JSON.filter(lambda value: value is not None), max_size=4)
+
+
+def without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    return value
+
+
+def merged(target: Any, patch: Any) -> Any:
+    """RFC 7386."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merged(result.get(key), value)
+    return result
+
+
+# --- status
+
+
+@given(OBJECTS, OBJECTS)
+def test_the_difference_of_two_states_is_the_merge_patch_between_them(old: Any, new: Any) -> None:
+    old, new = without_nulls(old), without_nulls(new)
+
+    assert merged(old, difference(old, new)) == new
+
+
+@given(OBJECTS)
+def test_where_nothing_changed_nothing_is_written(state: Any) -> None:
+    assert difference(state, copy.deepcopy(state)) == {}
+
+
+def test_a_status_of_a_later_version_is_read_as_far_as_it_is_known() -> None:
+    known = World().settle().trains().obj["status"]
+
+    assert read_status(known | {"novelty": 1}).revisions == read_status(known).revisions
+
+
+def test_a_status_that_somebody_broke_counts_as_lost() -> None:
+    assert read_status({"revisions": "all of them"}).revisions == []
+
+
+# --- the queue
+
+
+async def test_a_key_is_handed_out_once_however_often_it_is_added() -> None:
+    queue = WorkQueue()
+    for _ in range(3):
+        queue.add(KEY)
+
+    assert await queue.take() == KEY
+    assert len(queue) == 1
+    queue.done(KEY, None)
+    assert len(queue) == 0
+
+
+async def test_a_key_that_is_added_while_it_is_worked_on_comes_again_and_not_before() -> None:
+    queue = WorkQueue()
+    queue.add(KEY)
+    await queue.take()
+    queue.add(KEY)
+    second = asyncio.ensure_future(queue.take())
+    await asyncio.sleep(0)
+    assert not second.done()
+    queue.done(KEY, 1000)
+
+    assert await second == KEY
+
+
+async def test_errors_wait_longer_each_time_and_a_success_forgets_them() -> None:
+    queue = WorkQueue()
+    queue.add(KEY)
+    waits = []
+    for _ in range(8):
+        queue.add(KEY)
+        await queue.take()
+        waits.append(queue.failed(KEY))
+    queue.add(KEY)
+    await queue.take()
+    queue.done(KEY, None)
+    queue.add(KEY)
+    await queue.take()
+
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert queue.failed(KEY) == 1
+
+
+async def test_the_earlier_of_two_later_looks_wins() -> None:
+    queue = WorkQueue()
+    queue.add_after(KEY, 1000)
+    queue.add_after(KEY, 0)
+
+    assert await asyncio.wait_for(queue.take(), 5) == KEY
+
+
+# --- children
+
+
+def entry(operation: str, manager: str = MANAGER, **more: Any) -> dict[str, Any]:
+    return {"manager": manager, "operation": operation, "time": "2026-01-01T12:00:00Z", **more}
+
+
+def test_what_was_posted_becomes_what_was_applied_and_other_managers_stay() -> None:
+    others = [entry("Update", "kubectl-edit"), entry("Update", "kube-controller-manager", subresource="status")]
+    live = {"metadata": {"managedFields": [entry("Update"), *others]}}
+
+    assert adopted(live) == [entry("Apply"), *others]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param([entry("Apply")], id="applied before"),
+        pytest.param([entry("Update", "kubectl-edit")], id="not ours"),
+        pytest.param([], id="nobody's"),
+    ],
+)
+def test_managed_fields_are_rewritten_only_where_it_is_needed(fields: list[dict[str, Any]]) -> None:
+    assert adopted({"metadata": {"managedFields": fields}}) is None
+
+
+# --- events
+
+
+def test_an_event_is_about_a_transition_and_told_once() -> None:
+    world = World().settle()
+    before = world.status
+    world.trains()
+    told = list(events.transitions(world.obj, before, world.status, START))
+
+    assert [event["reason"] for event in told] == [Reason.TRAINED, Reason.NO_GATE, Reason.ROLLING_OUT]
+    assert list(events.transitions(world.obj, world.status, world.status, START)) == []
+
+
+# --- pods that wait
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        pytest.param("0/1 nodes are available: 1 Insufficient nvidia.com/gpu.", Reason.UNSCHEDULABLE, id="no GPU"),
+        pytest.param('persistentvolumeclaim "data" not found', Reason.VOLUME_NOT_BOUND, id="no claim"),
+        pytest.param("0/1 nodes are available: 1 node(s) had untolerated taint", Reason.UNSCHEDULABLE, id="taint"),
+    ],
+)
+def test_a_pod_that_is_not_scheduled_says_what_to_do(message: str, reason: Reason) -> None:
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+    found = waiting.waiting_of({"status": {"conditions": [condition]}})
+
+    assert found is not None
+    assert found.reason == reason
+    assert found.hint
+
+
+def test_a_full_quota_and_a_forbidden_pod_are_told_apart() -> None:
+    assert waiting.refused('pods "x" is forbidden: exceeded quota: small').reason == Reason.QUOTA_EXCEEDED
+    assert waiting.refused('violates PodSecurity "restricted:latest"').reason == Reason.FORBIDDEN
+
+
+# --- names and places
+
+
+@pytest.mark.parametrize(
+    ("uri", "found"),
+    [
+        pytest.param("pvc://models", ("models", ""), id="the whole claim"),
+        pytest.param("pvc://models/a/b/", ("models", "a/b"), id="a folder"),
+        pytest.param("pvc://models/../../etc", ("models", "etc"), id="never above the claim"),
+        pytest.param("pvc://models/a%20b", ("models", "a b"), id="escaped"),
+    ],
+)
+def test_a_claim_and_a_path_in_it(uri: str, found: tuple[str, str]) -> None:
+    assert storage.claim_and_path(uri) == found
+
+
+def test_two_long_names_never_share_a_job() -> None:
+    one, other = (training.job_name("a" * 49 + last, "v1-0123456789", 12) for last in "bc")
+
+    assert one != other
+    assert len(one) <= 63
+
+
+def test_data_and_models_on_the_same_claim_are_mounted_as_one_volume() -> None:
+    world = World(data={"uri": "pvc://all/flowers"}, output={"uri": "pvc://all/models"}).settle()
+    pod = world.job["spec"]["template"]["spec"]
+
+    claims = [volume["name"] for volume in pod["volumes"] if "persistentVolumeClaim" in volume]
+    assert claims == ["models"]
+    assert {mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]} >= {"/mnt/data", "/mnt/models"}
+
+
+def test_pods_of_one_object_stay_on_the_node_of_their_volume_and_keep_the_users_affinity() -> None:
+    mine = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}}
+    world = World(compute={"affinity": mine}).settle()
+    affinity = world.job["spec"]["template"]["spec"]["affinity"]
+
+    assert affinity["nodeAffinity"] == mine["nodeAffinity"]
+    (term,) = affinity["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert term["labelSelector"]["matchLabels"] == {"autotrain.dev/trainingjob": "flowers"}
+
+
+# --- words for bad specs
+
+
+@pytest.mark.parametrize(
+    ("sections", "words"),
+    [
+        pytest.param({"trainig": {}}, ["spec.trainig", "did you mean training?"], id="unknown section"),
+        pytest.param({"training": {"epoch": 3}}, ["spec.training.epoch", "did you mean epochs?"], id="unknown field"),
+        pytest.param({"training": {"epochs": 0}}, ["spec.training.epochs", "found 0", "1"], id="out of range"),
+        pytest.param({"model": {}}, ["spec.model.backbone", "required"], id="missing"),
+        pytest.param({"task": "Clasification"}, ["spec.task", "Clasification", "Classification"], id="enum"),
+    ],
+)
+def test_a_bad_spec_is_told_with_field_finding_and_what_is_allowed(sections: dict[str, Any], words: list[str]) -> None:
+    with pytest.raises(validate.SpecError) as caught:
+        validate.parse_spec(trainingjob(**sections)["spec"])
+
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_the_end_of_a_log_is_shown_as_far_as_there_is_room() -> None:
+    lines = attempts.tail(tuple(f"{number} {'x' * 1000}" for number in range(50)))
+
+    assert lines[-1].startswith("49 ")
+    assert sum(map(len, lines)) <= attempts.LINES_LENGTH
+
+
+def test_an_owner_reference_asks_for_no_more_rights_than_the_operator_has() -> None:
+    assert "blockOwnerDeletion" not in Owner("lab", "flowers", "uid").reference()

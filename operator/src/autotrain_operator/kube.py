@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import aiohttp
 from kubernetes import aio
 
 from autotrain_api import names
@@ -97,7 +98,7 @@ class ClientTransport:
         try:
             answer = await self._client.call_api(method, url, headers, body, _request_timeout=TIMEOUT_SECONDS)
             content: bytes = await answer.read()
-        except (OSError, TimeoutError) as error:
+        except (OSError, TimeoutError, aiohttp.ClientError) as error:
             raise KubeError(0, "Unreachable", f"{call.method} {call.path}: {type(error).__name__}: {error}") from error
         except aio.client.ApiException as error:
             raise KubeError(0, "Unreachable", f"{call.method} {call.path}: {error}") from error

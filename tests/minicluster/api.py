@@ -4,7 +4,6 @@ What each verb means is in writes.py, apply.py and deletion.py; HTTP is in http.
 """
 
 import asyncio
-import copy
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
@@ -13,7 +12,7 @@ from minicluster.definitions import Definitions
 from minicluster.deletion import DeleteOptions, Deletion
 from minicluster.disruption import Disruption
 from minicluster.errors import ApiError, bad_request, modified, not_found
-from minicluster.resources import Object, Resource, Resources
+from minicluster.resources import Object, Resource, Resources, copied
 from minicluster.store import Change, Event, Store, Subscription
 from minicluster.writes import Options, Writes
 
@@ -54,22 +53,22 @@ class Api:
     # The calls of controllers and kubelet: by Kind word, on copies, with the rights of an administrator.
 
     def get(self, kind: str, namespace: str | None, name: str) -> Object:
-        return copy.deepcopy(self.stored(self.resources[kind], namespace, name))
+        return copied(self.stored(self.resources[kind], namespace, name))
 
     def find(self, kind: str, namespace: str | None, name: str) -> Object | None:
-        return copy.deepcopy(self.store.find(self.resources[kind], namespace, name))
+        return copied(self.store.find(self.resources[kind], namespace, name))
 
     def list(self, kind: str, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> list[Object]:
         items = self.store.items(self.resources[kind], namespace)
-        return [copy.deepcopy(item) for item in items if selectors.has_labels(item, labels or {})]
+        return [copied(item) for item in items if selectors.has_labels(item, labels or {})]
 
     def create(self, kind: str, body: Object) -> Object:
-        return copy.deepcopy(self.writes.create(self.resources[kind], body, Options()))
+        return copied(self.writes.create(self.resources[kind], body, Options()))
 
     def patch(self, kind: str, namespace: str | None, name: str, merge_patch: Object, subresource: str = "") -> Object:
         resource = self.resources[kind]
         current = self.stored(resource, namespace, name)
-        return copy.deepcopy(self._patched(resource, current, patches.json_merge, merge_patch, Options(), subresource))
+        return copied(self._patched(resource, current, patches.json_merge, merge_patch, Options(), subresource))
 
     def delete(
         self,
@@ -129,7 +128,7 @@ class Api:
         if subresource == "scale":
             wanted = function(scale.scale_of(resource, current), patch)
             return self.set_scale(resource, current, wanted, options)
-        body = function(copy.deepcopy(current), patch)
+        body = function(copied(current), patch)
         if not isinstance(body, dict):
             raise bad_request("the patch makes no object")
         return self.writes.update(resource, current, body, options, subresource)

@@ -1,14 +1,13 @@
 """Deleting: grace, finalizers, what goes along with an owner, a namespace or a kind. Slow parts happen in `run`."""
 
 import asyncio
-import copy
 import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from minicluster.definitions import CLEANUP
 from minicluster.errors import conflict
-from minicluster.resources import Object, Resource, Resources
+from minicluster.resources import Object, Resource, Resources, copied
 from minicluster.store import Event, Store
 
 FOREGROUND = "foregroundDeletion"
@@ -48,7 +47,7 @@ class Deletion:
         grace = self._grace(resource, item, options)
         if not finalizers and not grace and resource.kind != "Namespace":
             return self._store.remove(resource, item)
-        marked = copy.deepcopy(item)
+        marked = copied(item)
         if finalizers:
             marked["metadata"]["finalizers"] = finalizers
         self._mark(resource, marked, grace)
@@ -229,7 +228,7 @@ class Deletion:
         self._with_metadata(resource, item, finalizers=left)
 
     def _with_metadata(self, resource: Resource, item: Object, **fields: list[Object] | list[str]) -> None:
-        changed = copy.deepcopy(item)
+        changed = copied(item)
         for key, value in fields.items():
             if value:
                 changed["metadata"][key] = value

@@ -2,13 +2,21 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 Object = dict[str, Any]
+Json = TypeVar("Json")
 Key = tuple[str, str]
 """(group, plural)"""
 
 READ_WRITE = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+
+
+def copied(value: Json) -> Json:
+    """A deep copy of JSON, in a quarter of copy.deepcopy's time."""
+    if isinstance(value, dict):
+        return {key: copied(below) for key, below in value.items()}  # type: ignore[return-value]
+    return [copied(below) for below in value] if isinstance(value, list) else value  # type: ignore[return-value]
 
 
 @dataclass(eq=False)

@@ -6,7 +6,7 @@ Pruning and defaulting are in shaping.py, rules in CEL in cel_rules.py.
 import functools
 import json
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -60,7 +60,8 @@ class _Place:
 
     def below(self, part: str, value: Any, old: Any) -> "_Place":
         path = f"{self.path}{part}" if part.startswith("[") or not self.path else f"{self.path}.{part}"
-        return replace(self, path=path, old=old, unchanged=self.unchanged or (old is not None and old == value))
+        unchanged = self.unchanged or (old is not None and old == value)
+        return _Place(path, old, self.errors, self.rules, unchanged)  # in a third of dataclasses.replace's time
 
 
 def errors(schema: Object, item: Any, old: Object | None, path: str = "") -> list[FieldError]:

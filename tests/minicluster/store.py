@@ -1,14 +1,13 @@
 """Objects, resourceVersions, their history and who watches. Judges nothing: admission and verbs live elsewhere."""
 
 import asyncio
-import copy
 import datetime
 import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 
-from minicluster.resources import Key, Object, Resource
+from minicluster.resources import Key, Object, Resource, copied
 
 FIRST_VERSION = 1000
 HISTORY = 10_000
@@ -55,7 +54,7 @@ class Subscription(AsyncIterator[Change]):
 
     async def __anext__(self) -> Change:
         event = await self._queue.get()
-        return Change(event.type, copy.deepcopy(event.object))
+        return Change(event.type, copied(event.object))
 
     def close(self) -> None:
         self._stop()
@@ -101,7 +100,7 @@ class Store:
         return self._record(resource, "MODIFIED", item, old)
 
     def remove(self, resource: Resource, item: Object) -> Object:
-        return self._record(resource, "DELETED", copy.deepcopy(item), item)
+        return self._record(resource, "DELETED", copied(item), item)
 
     def _record(self, resource: Resource, change: str, item: Object, old: Object | None) -> Object:
         self.version += 1

@@ -1,6 +1,5 @@
 """Create and update: everything between a decoded request and the store. Deleting is in deletion.py."""
 
-import copy
 import secrets
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,7 @@ from minicluster.errors import (
     modified,
     not_found,
 )
-from minicluster.resources import Object, Resource, Resources
+from minicluster.resources import Object, Resource, Resources, copied
 from minicluster.store import Store, now, place_of
 
 GENERATED = "bcdfghjklmnpqrstvwxz2456789"
@@ -49,7 +48,7 @@ class Writes:
         self._resources = resources
 
     def create(self, resource: Resource, body: Object, options: Options, owned: apply.Owned | None = None) -> Object:
-        item = copy.deepcopy(body)
+        item = copied(body)
         metadata = item.setdefault("metadata", {})
         item["apiVersion"], item["kind"] = resource.group_version, resource.kind
         self._check_namespace(resource, metadata)
@@ -109,7 +108,7 @@ class Writes:
         subresource: str = "",
         owned: apply.Owned | None = None,
     ) -> Object:
-        item = copy.deepcopy(body)
+        item = copied(body)
         name = current["metadata"]["name"]
         self._check_identity(resource, item.setdefault("metadata", {}), current["metadata"])
         item["apiVersion"], item["kind"] = resource.group_version, resource.kind
@@ -163,14 +162,14 @@ def _keep_what_this_door_may_not_change(resource: Resource, item: Object, curren
     """PUT and PATCH of an object leave its status alone; those of /status leave everything else."""
     if not resource.has_status:
         return item
-    kept, taken = (item, current) if subresource != "status" else (copy.deepcopy(current), item)
+    kept, taken = (item, current) if subresource != "status" else (copied(current), item)
     if subresource == "status" and not resource.custom:
         for field in ("labels", "annotations", "finalizers", "ownerReferences"):
             if field in item["metadata"]:
                 kept["metadata"][field] = item["metadata"][field]
     kept.pop("status", None)
     if taken.get("status") is not None:
-        kept["status"] = copy.deepcopy(taken["status"])
+        kept["status"] = copied(taken["status"])
     return kept
 
 

@@ -70,17 +70,21 @@ class Operator:
         self._tasks = [asyncio.create_task(one) for one in (self._work(), *watches)]
 
     async def stop(self) -> None:
-        """At once, whatever it is doing."""
+        """At once, whatever it is doing. Raises what ended it before."""
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        ends = await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
 
     async def look(self, name: str = "flowers") -> None:
         """Take one more look, and wait until it is over."""
         before = self.passes
         self._queue.add((self._world.namespace, name))
         async with asyncio.timeout(10):
-            while self.passes == before:
+            while self.passes == before:  # noqa: ASYNC110 - by asking, as on any cluster
                 await asyncio.sleep(0.01)
 
     async def _work(self) -> None:

@@ -183,7 +183,7 @@ class World:
         """What `holds` returns, once it is true."""
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                while not (found := await holds()):
+                while not (found := await holds()):  # noqa: ASYNC110 - by asking, as on any cluster
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError as error:
             raise AssertionError(f"no {what} within {PATIENCE_SECONDS} s\n{await self._tell()}") from error

@@ -21,7 +21,7 @@ BUILD_FLAGS ?=
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' operator/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help install tools browser demo test unit contract check format pins sync images clean
+.PHONY: help install tools browser demo test soak unit contract check format pins sync images clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ demo: tools ## train on handwritten digits and serve the model (KEEP=1 leaves it
 
 test: tools browser check ## install what is missing and run everything that CI runs
 	$(PYTEST) tests/unit tests/contract tests/minicluster tests/cluster tests/e2e tests/browser
+
+soak: install ## long runs: memory lost again and again, 25 kills, lives of several attempts (10 minutes)
+	$(PYTEST) -m soak tests/cluster
 
 unit: install ## the inner loop, in seconds
 	$(PYTEST) -q tests/unit

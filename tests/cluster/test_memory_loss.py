@@ -84,6 +84,8 @@ class Lives:
             while any(self._cluster.api.list(kind, self._world.namespace) for kind in CHILDREN):  # noqa: ASYNC110 - by asking, as on any cluster
                 await asyncio.sleep(0.01)
         await self._world.delete("PersistentVolumeClaim", "flowers-models")
+        for event in self._cluster.api.list("Event", self._world.namespace):
+            self._cluster.api.delete("Event", self._world.namespace, event["metadata"]["name"])
         return end
 
     def _new(self, transport: Transport) -> Reconciler:

@@ -43,6 +43,8 @@ class Operator:
     def __init__(self, world: World, settings: Settings = SETTINGS) -> None:
         self.transport = Recorder(world.transport)
         self.passes = 0
+        """How many looks are over."""
+        self._begun = 0
         self.errors: list[str] = []
         self._world = world
         self._settings = settings
@@ -80,11 +82,11 @@ class Operator:
                 raise end
 
     async def look(self, name: str = "flowers") -> None:
-        """Take one more look, and wait until it is over."""
-        before = self.passes
+        """Take one more look, begun after this call, and wait until it is over."""
+        number = self._begun + 1
         self._queue.add((self._world.namespace, name))
         async with asyncio.timeout(10):
-            while self.passes == before:  # noqa: ASYNC110 - by asking, as on any cluster
+            while self.passes < number:  # noqa: ASYNC110 - by asking, as on any cluster
                 await asyncio.sleep(0.01)
 
     async def _work(self) -> None:
@@ -93,14 +95,15 @@ class Operator:
             reconciler = Reconciler(kube, Observer(kube, session), self._settings, self._now)
             while True:
                 key = await self._queue.take()
+                self._begun += 1
                 try:
                     again = await reconciler.reconcile(key)
                 except KubeError as error:
                     self.errors.append(str(error))
                     self._queue.failed(key)
                 else:
-                    self.passes += 1
                     self._queue.done(key, None if again is None else min(again, LONGEST_WAIT_SECONDS))
+                self.passes = self._begun
 
     async def _watch(self, kind: str) -> None:
         while True:

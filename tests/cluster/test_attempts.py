@@ -1,7 +1,5 @@
 """Runs that end badly: what is tried again, when, how often, and what does not count."""
 
-import asyncio
-
 import pytest
 
 from autotrain_api import names
@@ -14,7 +12,7 @@ pytestmark = pytest.mark.cluster
 async def test_a_crash_is_tried_again_after_a_wait(world: World, operator: Operator):
     await world.apply(data=playing("code 1 1"))
     waiting = await world.condition("Trained", "False", "Retrying")
-    await asyncio.sleep(0.5)
+    await operator.look()
     before = await world.names_of("Job")
     operator.put_forward(11)
     status = await world.ready()
@@ -40,7 +38,7 @@ async def test_crashes_end_when_the_retries_are_used_up(world: World, operator: 
     status = await world.condition("Stalled")
     operator.put_forward(9_999)
     await operator.look()
-    await asyncio.sleep(0.3)
+    await operator.look()
 
     assert len(await world.every("Job")) == 3
     assert status.failure is not None

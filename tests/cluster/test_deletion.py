@@ -1,47 +1,49 @@
 """Deleting a TrainingJob, whatever it is doing and whether or not the operator is there, leaves nothing that runs."""
 
-from typing import Any
-
 import pytest
 
 from autotrain_api import names
 from cluster.operating import Operator
-from cluster.world import World, playing
+from cluster.world import Object, World, playing
 
 pytestmark = pytest.mark.cluster
 
-PHASES: list[Any] = [
-    pytest.param(
-        {"compute": {"image": "nowhere.invalid/none:1"}}, ("Trained", "False", "ImagePullFailed"), id="Pending"
-    ),
-    pytest.param({"data": playing("wait")}, ("Trained", "False", "Training"), id="Training"),
-    pytest.param({"data": playing("code 1 9")}, ("Trained", "False", "Retrying"), id="Retrying"),
-    pytest.param({"serving": {"image": "nowhere.invalid/none:1"}}, ("RolledOut", "False", ""), id="RollingOut"),
-    pytest.param({}, ("Ready", "True", ""), id="Ready"),
-    pytest.param({"serving": {"enabled": False}}, ("Ready", "True", ""), id="Trained"),
-    pytest.param({"data": playing("fail DataEmpty")}, ("Stalled", "True", "DataEmpty"), id="Failed"),
-    pytest.param({"model": {"backbone": "resnet81"}}, ("ConfigValid", "False", ""), id="Invalid"),
-]
+NOWHERE = {"image": "nowhere.invalid/none:1"}
+PHASES: dict[str, tuple[Object, tuple[str, str, str]]] = {
+    "pending": ({"compute": NOWHERE}, ("Trained", "False", "ImagePullFailed")),
+    "training": ({"data": playing("wait")}, ("Trained", "False", "Training")),
+    "retrying": ({"data": playing("code 1 9")}, ("Trained", "False", "Retrying")),
+    "rolling-out": ({"serving": NOWHERE}, ("RolledOut", "False", "ImagePullFailed")),
+    "ready": ({}, ("Ready", "True", "")),
+    "trained": ({"serving": {"enabled": False}}, ("Ready", "True", "")),
+    "failed": ({"data": playing("fail DataEmpty")}, ("Stalled", "True", "DataEmpty")),
+    "suspended": ({"suspend": True}, ("Trained", "False", "Suspended")),
+    "invalid": ({"model": {"backbone": "resnet81"}}, ("ConfigValid", "False", "")),
+}
+"""Name of the object -> what brings it into its phase, and how that shows."""
 
 
 @pytest.mark.parametrize("operator_is", ["up", "down"])
-@pytest.mark.parametrize(("spec", "until"), PHASES)
-async def test_deleting_leaves_nothing_but_the_models(
-    world: World, operator: Operator, spec: dict[str, Any], until: tuple[str, str, str], operator_is: str
-):
-    await world.apply(**spec)
-    await world.condition(*until)
-    claims = await world.names_of("PersistentVolumeClaim")
+async def test_deleting_in_any_phase_leaves_nothing_but_the_models(world: World, operator: Operator, operator_is: str):
+    for name, (spec, _) in PHASES.items():
+        await world.apply(name, **spec)
+    for name, (_, until) in PHASES.items():
+        await world.condition(*until, name=name)
+    claims = {name: await world.names_of("PersistentVolumeClaim", name) for name in PHASES}
     if operator_is == "down":
         await operator.stop()
-    await world.delete()
-    await world.gone()
+    for name in PHASES:
+        await world.delete(name=name)
+    for name in PHASES:
+        await world.gone(name)
 
-    assert await world.names_of("PersistentVolumeClaim") == claims
+    assert {name: await world.names_of("PersistentVolumeClaim", name) for name in PHASES} == claims
     assert await world.kube.list_all(names.KIND, world.namespace) == []
+    await operator.stop()
     await operator.start()
-    await operator.look()
-    assert await world.children() == []
+    for name in PHASES:
+        await operator.look(name)
+        assert await world.children(name) == []
 
 
 async def test_models_that_are_not_to_be_kept_go_as_well(world: World, operator: Operator):

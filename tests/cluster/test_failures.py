@@ -1,7 +1,5 @@
 """Specs and data that cannot work, gates that refuse: one attempt, clear words, and the old model goes on."""
 
-import asyncio
-
 import pytest
 
 from cluster.operating import Operator
@@ -54,7 +52,7 @@ async def test_the_users_error_is_tried_once_and_told_in_full(world: World, oper
     status = await world.condition("Stalled")
     operator.put_forward(DAY)
     await operator.look()
-    await asyncio.sleep(0.3)
+    await operator.look()
 
     attempt = f"flowers-{status.revision}-1"
     assert status.phase == "Failed"
@@ -73,7 +71,7 @@ async def test_the_record_of_a_failed_job_stays_when_the_job_is_gone(world: Worl
     await world.condition("Stalled")
     await world.gone()
     await operator.look()
-    await asyncio.sleep(0.3)
+    await operator.look()
 
     status = await world.status()
     assert status.failure is not None

@@ -11,8 +11,8 @@ WRITTEN = ("jobs", "configmaps", "persistentvolumeclaims", "deployments", "servi
 
 FAULTS = {
     "the status was changed by another": [Fault(("patch",), "trainingjobs/status", error=conflict(), times=4)],
-    "too many requests": [Fault(("create", "patch"), name, error=too_many_requests(), times=1) for name in WRITTEN],
-    "errors while writing": [Fault(("create", "patch"), name, error=internal(), times=1) for name in WRITTEN],
+    "too many requests": [Fault(("create", "patch"), name, error=too_many_requests(), times=1) for name in WRITTEN[:3]],
+    "errors while writing": [Fault(("create", "patch"), name, error=internal(), times=1) for name in WRITTEN[3:]],
     "errors while looking": [
         Fault(("get", "list"), name, error=internal(), skip=skip, times=1)
         for name in ("jobs", "deployments", "configmaps")
@@ -23,7 +23,7 @@ FAULTS = {
     "answers of events are lost": [Fault(("create",), "events", lose_answer=True, times=3)],
     "watches break": [Fault(("watch",), drop_watch_after=1)],
     "watches lag": [Fault(("watch",), watch_delay_seconds=0.7)],
-    "everything is slow": [Fault(delay_seconds=0.1)],
+    "everything is slow": [Fault(delay_seconds=0.03)],
 }
 
 

@@ -114,19 +114,19 @@ async def test_the_charts_rights_are_enough_for_a_whole_life(world: World, proce
 @pytest.mark.parametrize("kills", [5, pytest.param(25, marks=pytest.mark.soak)])
 async def test_kills_at_random_moments_change_nothing_in_the_end(world: World, process: Process, kills: int):
     random = Random(kills)
-    made = record_jobs(world)
+    made: list[str] = []
     await world.apply()
-    edits = asyncio.create_task(keep_editing(world))
+    others = [asyncio.create_task(one) for one in (note_jobs(world, made), keep_editing(world))]
     for _ in range(kills):
         await asyncio.sleep(random.uniform(0.5, 3.5))  # it takes a second to start
         await process.kill()
         await process.start()
-    edits.cancel()
+    others.pop().cancel()
     status = await world.ready()
+    others.pop().cancel()
 
-    names = [job async for job in made.names()]
-    assert len(names) == len(set(names))
-    assert all(name.endswith("-1") for name in names)
+    assert len(made) == len(set(made)) > 1
+    assert all(name.endswith("-1") for name in made)
     assert len({one.revision for one in status.attempts}) == len(status.attempts)
     assert (await world.ask())["revision"] == status.revision
     await world.delete()
@@ -142,21 +142,8 @@ async def keep_editing(world: World) -> None:
         await world.edit(training={"seed": seed})
 
 
-class record_jobs:  # noqa: N801 - reads as what it does
+async def note_jobs(world: World, made: list[str]) -> None:
     """Names of all Jobs that are made from now on."""
-
-    def __init__(self, world: World) -> None:
-        self._changes = world.mini.api.subscribe("Job")
-        self._found: list[str] = []
-        self._task = asyncio.create_task(self._follow())
-
-    async def _follow(self) -> None:
-        async for change in self._changes:
-            if change.type == "ADDED":
-                self._found.append(change.object["metadata"]["name"])
-
-    async def names(self) -> AsyncIterator[str]:
-        await asyncio.sleep(0)
-        self._task.cancel()
-        for name in self._found:
-            yield name
+    async for change in world.mini.api.subscribe("Job"):
+        if change.type == "ADDED":
+            made.append(change.object["metadata"]["name"])  # noqa: PERF401 - it has no end

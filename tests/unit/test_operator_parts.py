@@ -182,6 +182,21 @@ def test_a_pod_that_is_not_scheduled_says_what_to_do(message: str, reason: Reaso
     assert found.hint
 
 
+def test_an_image_that_cannot_be_pulled_reads_the_same_while_it_is_tried_and_while_it_is_not() -> None:
+    error = 'failed to pull and unpack image "x:1": not found'
+    told = [
+        waiting.waiting_of({"status": {"containerStatuses": [{"state": {"waiting": state}}]}})
+        for state in (
+            {"reason": "ErrImagePull", "message": error},
+            {"reason": "ImagePullBackOff", "message": f'Back-off pulling image "x:1": ErrImagePull: {error}'},
+        )
+    ]
+
+    assert told[0] == told[1]
+    assert told[0] is not None
+    assert told[0].message == f"ErrImagePull: {error}"
+
+
 def test_a_full_quota_and_a_forbidden_pod_are_told_apart() -> None:
     assert waiting.refused('pods "x" is forbidden: exceeded quota: small').reason == Reason.QUOTA_EXCEEDED
     assert waiting.refused('violates PodSecurity "restricted:latest"').reason == Reason.FORBIDDEN

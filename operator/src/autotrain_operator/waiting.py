@@ -34,6 +34,8 @@ CONTAINER_STATES = {
     "RunContainerError": (Reason.CONTAINER_CONFIG, "See `kubectl describe pod`."),
     "CrashLoopBackOff": (Reason.CRASHED, "See `kubectl logs --previous`."),
 }
+BACKED_OFF = '": ErrImagePull: '
+"""In the message of ImagePullBackOff, before that of the error behind it (Kubernetes 1.31 and newer)."""
 VOLUME_WORDS = ("persistentvolumeclaim", "volume")
 
 
@@ -44,18 +46,25 @@ def waiting_of(pod: Object) -> Waiting | None:
         state = container.get("state", {}).get("waiting") or {}
         if state.get("reason") in CONTAINER_STATES:
             reason, hint = CONTAINER_STATES[state["reason"]]
-            return Waiting(reason, f"{state['reason']}: {state.get('message', '')}"[:MESSAGE_LENGTH], hint)
+            return Waiting(reason, _words(state)[:MESSAGE_LENGTH], hint)
     for condition in status.get("conditions", []):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             return _unscheduled(condition.get("message", ""))
     return None
 
 
+def _words(state: Object) -> str:
+    """What a waiting container says. Trying and backing off take turns; both are told in the words of the error."""
+    said = f"{state['reason']}: {state.get('message', '')}"
+    return f"ErrImagePull: {said.partition(BACKED_OFF)[2]}" if BACKED_OFF in said else said
+
+
 def _unscheduled(message: str) -> Waiting:
     text = message[:MESSAGE_LENGTH]
     if any(word in message.lower() for word in VOLUME_WORDS):
         hint = (
-            "Check the claim and its storage class (spec.output.storage.storageClassName) with `kubectl describe pvc`."
+            "See `kubectl describe pvc`: check the claims that spec.data.uri and spec.output.uri name, and the storage "
+            "class of the operator's own (spec.output.storage.storageClassName)."
         )
         return Waiting(Reason.VOLUME_NOT_BOUND, text, hint)
     if "nvidia.com/gpu" in message or "Insufficient" in message:

@@ -97,8 +97,8 @@ def serving() -> Object:
 
 def training(run: str) -> Object:
     """What a training pod with this run.yaml ends with."""
-    revision = found(run, "revision")
-    most, size = found(run, r"version: memory|version: '?memory"), found(run, "microBatchSize")
+    revision, size = found(run, r"revision: ([\w-]+)"), found(run, r"microBatchSize: (\d+)")
+    most = found(run, r"version: memory (\d+)")
     if most and not 0 < int(size or 0) <= int(most):
         code, outcome = 75, failed("OutOfMemory")
     else:
@@ -111,8 +111,8 @@ def training(run: str) -> Object:
     }
 
 
-def found(run: str, field: str) -> str:
-    match = re.search(rf"^\s*(?:{field}):? '?([\w.-]+)", run, re.MULTILINE)
+def found(run: str, pattern: str) -> str:
+    match = re.search(pattern, run)
     return match[1] if match else ""
 
 

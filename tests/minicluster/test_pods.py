@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from minicluster.api import ApiError, Object
+from minicluster.kubelet import rooms
 from minicluster.world import QUICK, World, has, shell, state, template, web
 
 
@@ -295,3 +296,11 @@ async def test_without_namespaces_paths_are_rewritten(tmp_path: Path) -> None:
 
     assert pod["status"]["phase"] == "Succeeded"
     assert written == f"output: file://{models}/web\nother: /mnt/models2 a/mnt/models"
+
+
+def test_a_program_below_a_mount_path_stays_where_it_is() -> None:
+    kept = rooms.kept_folders()[0]
+    below = str(Path(kept).parents[-2])
+    mounts = [rooms.Mount(Path("/pod/volume"), below)]
+
+    assert rooms.rewrite(f"{kept}/bin/python {below}/data", mounts) == f"{kept}/bin/python /pod/volume/data"

@@ -102,10 +102,10 @@ class Room:
 
 
 def rewrite(text: str, mounts: Sequence[Mount]) -> str:
-    """Mount paths that start a path in `text`, as the folders behind them."""
+    """Mount paths that start a path in `text`, as the folders behind them. Programs stay where they are, also in /tmp."""
     if not mounts:
         return text
-    targets = {mount.target: str(mount.source) for mount in mounts}
+    targets = {folder: folder for folder in kept_folders()} | {mount.target: str(mount.source) for mount in mounts}
     paths = "|".join(re.escape(target) for target in sorted(targets, key=len, reverse=True))
     return re.sub(rf"(?<![\w./-])(file://)?({paths})(?![\w.-])", lambda m: (m[1] or "") + targets[m[2]], text)
 

@@ -11,9 +11,10 @@ from minicluster.fixtures import Cluster
 
 @pytest.fixture(scope="session")
 def lab(cluster: Cluster) -> Iterator[Lab]:
-    """The chart is installed and the digits are on a claim."""
+    """The chart is installed, with a CRD of its own, and the digits are on a claim."""
     data = pictures.digits(Path())
     chart = str(ROOT / "charts/autotrain-operator")
+    cluster.kubectl("delete", "customresourcedefinition", "trainingjobs.autotrain.dev", "--ignore-not-found")
     cluster.helm("upgrade", "--install", "autotrain", chart, "--namespace", SYSTEM, "--create-namespace", "--wait")
     cluster.kubectl("create", "namespace", NAMESPACE)
     made = Lab(cluster, data.held_out)

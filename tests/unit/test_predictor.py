@@ -1,3 +1,4 @@
+import io
 import json
 from pathlib import Path
 
@@ -187,3 +188,48 @@ def test_a_refused_model_keeps_its_reason(tmp_path):
     assert model.predictor is None
     assert model.error is not None
     assert model.error.reason == Reason.BUNDLE_INCOMPLETE
+
+
+@pytest.mark.parametrize("name", ["", "a\0b", "a" * 5000], ids=["empty", "null byte", "too long"])
+def test_a_name_that_no_file_can_have_is_refused_and_named(folder, name):
+    manifest = json.loads((folder / bundle.MANIFEST).read_text())
+    manifest["files"][name] = "0" * 64
+    (folder / bundle.MANIFEST).write_text(json.dumps(manifest))
+
+    reason, file, _ = refusal(folder)
+
+    assert reason in (Reason.BUNDLE_ALTERED, Reason.BUNDLE_INCOMPLETE)
+    assert file == name
+
+
+def test_a_link_to_itself_is_refused_and_named(folder):
+    (folder / bundle.MODEL).unlink()
+    (folder / bundle.MODEL).symlink_to(bundle.MODEL)
+
+    assert refusal(folder)[:2] == (Reason.BUNDLE_ALTERED, bundle.MODEL)
+
+
+def npy(shape: tuple[int, ...], kind: str, content: bytes = b"") -> bytes:
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": kind, "fortran_order": False, "shape": shape})
+    return file.getvalue() + content
+
+
+@pytest.mark.parametrize("name", [bundle.GOLDEN_INPUTS, bundle.GOLDEN_SCORES])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"PK\3\4junk", npy((10**12,), "|u1", b"x"), npy((3, 3), "|O", b"x" * 72)],
+    ids=["empty", "zip", "larger than memory", "objects"],
+)
+def test_golden_files_that_do_not_load_are_refused_and_named(folder, name, content):
+    (folder / name).write_bytes(content)
+    resigned(folder)
+
+    assert refusal(folder)[:2] == (Reason.BUNDLE_ALTERED, name)
+
+
+def test_golden_scores_of_another_type_are_refused(folder):
+    np.save(folder / bundle.GOLDEN_SCORES, np.full((3, 3), "x"))
+    resigned(folder)
+
+    assert refusal(folder)[:2] == (Reason.BUNDLE_ALTERED, bundle.GOLDEN_SCORES)

@@ -1,6 +1,7 @@
 import contextlib
 import io
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from autotrain_api.bundle import ResolvedPreprocessing
-from autotrain_server.preprocess import ImageError, decode, region_of
+from autotrain_server.preprocess import ImageError, PixelBudget, decode, region_of
 
 RESIZES = ("CropToFill", "Squish", "Letterbox")
 SIDES = st.integers(1, 4000)
@@ -169,3 +170,27 @@ def test_any_bytes_are_a_picture_or_an_image_error(noise, kind, data):
 
     with contextlib.suppress(ImageError):
         assert decode(bytes(picture), preprocessing()).shape == (32, 32, 3)
+
+
+def test_half_transparent_lies_over_white():
+    pixels = decode(encoded(Image.new("RGBA", (8, 8), (255, 0, 0, 128))), preprocessing())
+
+    assert pixels[0, 0].tolist() == [255, 127, 127]
+
+
+def test_pixels_beyond_the_budget_wait_for_those_before_them():
+    budget = PixelBudget(10)
+    entered = threading.Event()
+
+    def second() -> None:
+        with budget.take(5):
+            entered.set()
+
+    with budget.take(20):
+        thread = threading.Thread(target=second)
+        thread.start()
+        early = entered.wait(0.05)
+    thread.join()
+
+    assert not early
+    assert entered.is_set()

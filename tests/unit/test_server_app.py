@@ -294,3 +294,42 @@ class Held:
     def scores(self, images: np.ndarray) -> np.ndarray:
         assert self.asked.wait(10)
         return self.engine.scores(images)
+
+
+async def test_a_form_of_many_other_fields_gets_a_short_answer(client):
+    response = await client.post("/validate", files=[(f"field{i}", ("a", b"x")) for i in range(500)])
+
+    assert error_of(response) == (400, "MissingField")
+    assert len(response.content) < 1000
+
+
+async def test_a_report_that_has_gone_is_not_found(tmp_path):
+    onnx_bundle.write_bundle(tmp_path / "bundle")
+    async with serving(tmp_path / "bundle") as client:
+        (tmp_path / "bundle/report/loss.png").unlink()
+
+        assert error_of(await client.get("/report/loss.png")) == (404, "NotFound")
+        assert (await client.post("/validate", content=RED)).json()["prediction"] == "red"
+
+
+class Broken:
+    name, precision = "broken", "Float32"
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def scores(self, images: np.ndarray) -> np.ndarray:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "ready"), [(RuntimeError("no memory"), 503, 503), (KeyError("a bug"), 500, 200)]
+)
+async def test_an_engine_that_fails_gets_errors_of_the_same_form(folder, error, status, ready):
+    model = Model(folder)
+    model.predictor = Predictor.load(folder)
+    model.predictor.engine = Broken(error)
+    transport = httpx.ASGITransport(create_app(Settings(bundle=folder), model), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+        assert error_of(await client.post("/validate", content=RED)) == (status, "Crashed")
+        assert (await client.get("/readyz")).status_code == ready

@@ -4,6 +4,7 @@ import json
 import logging
 import signal
 import sys
+import warnings
 from typing import Any
 
 import uvicorn
@@ -67,6 +68,7 @@ def configure_logging(settings: Settings) -> None:
     text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     handler.setFormatter(JsonFormatter() if settings.log_format == "json" else text)
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
+    warnings.filterwarnings("ignore", module="PIL")  # what is odd about a client's picture is answered, not logged
 
 
 def report(settings: Settings, error: BundleError) -> None:

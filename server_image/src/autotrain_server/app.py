@@ -113,8 +113,9 @@ class Service:
         try:
             return predictor.logits(images)
         except RuntimeError as error:
-            self.model.fail(BundleError(Reason.CRASHED, bundle.MODEL, f"the engine failed: {error}"))
-            raise
+            problem = BundleError(Reason.CRASHED, bundle.MODEL, f"the engine failed: {error}")
+            self.model.fail(problem)
+            raise failure(503, problem.reason, problem.told()) from error
 
 
 def failure(status: int, reason: str, message: str) -> HTTPException:
@@ -189,6 +190,10 @@ def _add_errors(app: FastAPI) -> None:
         reason = {404: "NotFound", 405: "MethodNotAllowed"}.get(problem.status_code, "Error")
         return error(problem.status_code, reason, str(detail), problem.headers)
 
+    @app.exception_handler(Exception)
+    async def unforeseen(_: Request, problem: Exception) -> JSONResponse:
+        return error(500, "Crashed", f"the server failed: {type(problem).__name__}")
+
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, problem: RequestValidationError) -> JSONResponse:
         return error(400, "InvalidRequest", str(problem))
@@ -241,7 +246,7 @@ def _add_page(app: FastAPI, service: Service) -> None:
     async def report(name: str) -> FileResponse:
         """A file of the bundle's report, such as a plot."""
         path = f"{bundle.REPORT}/{name}"
-        if path not in service.ready().manifest.files:
+        if path not in service.ready().manifest.files or not (service.model.folder / path).is_file():
             raise failure(404, "NotFound", f"the report has no {Path(name).name!r}")
         return FileResponse(service.model.folder / path)
 

@@ -5,7 +5,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -163,22 +163,23 @@ def read_verified(folder: Path, sha256: str | None = None) -> tuple[Manifest, st
 
 def _verify(folder: Path, name: str, expected: str) -> None:
     path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise BundleError(Reason.BUNDLE_ALTERED, name, f"{name} lies outside of the bundle")
-    if not path.is_file():
-        raise BundleError(Reason.BUNDLE_INCOMPLETE, name, f"{name} is missing from the bundle")
-    found = bundle.sha256_of(path)
+    try:
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise BundleError(Reason.BUNDLE_ALTERED, name, f"{name} lies outside of the bundle")
+        if not path.is_file():
+            raise BundleError(
+                Reason.BUNDLE_INCOMPLETE, name, f"{name or 'a file without a name'} is missing from the bundle"
+            )
+        found = bundle.sha256_of(path)
+    except (OSError, ValueError, RuntimeError) as error:  # a name that is none, a loop of links, no permission
+        raise BundleError(Reason.BUNDLE_ALTERED, name, f"{name!r} cannot be read: {error}") from error
     if found != expected:
         raise BundleError(Reason.BUNDLE_ALTERED, name, f"sha256 of {name} is {found}, the manifest says {expected}")
 
 
 def read_golden(folder: Path, manifest: Manifest) -> tuple[NDArray[np.uint8], Scores]:
     """Golden inputs [n, height, width, 3] and scores [n, classes]. Raises BundleError."""
-    try:
-        inputs = np.load(folder / bundle.GOLDEN_INPUTS, allow_pickle=False)
-        scores = np.load(folder / bundle.GOLDEN_SCORES, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise BundleError(Reason.BUNDLE_ALTERED, bundle.GOLDEN_INPUTS, f"golden files do not load: {error}") from error
+    inputs, scores = _array(folder, bundle.GOLDEN_INPUTS), _array(folder, bundle.GOLDEN_SCORES)
     size = (manifest.preprocessing.height, manifest.preprocessing.width, 3)
     count = len(manifest.golden)
     if inputs.dtype != np.uint8 or inputs.shape != (count, *size) or scores.shape != (count, len(manifest.classes)):
@@ -188,4 +189,14 @@ def read_golden(folder: Path, manifest: Manifest) -> tuple[NDArray[np.uint8], Sc
             f"golden inputs are {inputs.dtype} {inputs.shape} and scores {scores.shape}; "
             f"the manifest has {count} samples of {size} and {len(manifest.classes)} classes",
         )
+    if scores.dtype != np.float32:
+        raise BundleError(Reason.BUNDLE_ALTERED, bundle.GOLDEN_SCORES, f"golden scores are {scores.dtype}, not float32")
     return inputs, scores
+
+
+def _array(folder: Path, name: str) -> NDArray[Any]:
+    """A .npy file, mapped before it is read, so that a header cannot ask for more memory than the file has bytes."""
+    try:
+        return np.array(np.lib.format.open_memmap(folder / name, mode="r"))
+    except Exception as error:
+        raise BundleError(Reason.BUNDLE_ALTERED, name, f"{name} does not load: {error}") from error

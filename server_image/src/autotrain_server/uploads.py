@@ -12,6 +12,8 @@ from autotrain_server.preprocess import ImageError
 FIELD = "img"
 MAX_PICTURES = 64
 MAX_HEADER_BYTES = 8_192
+NAMED = 8
+"""How many other fields a message lists."""
 
 
 async def pictures_of(request: Request, max_body_bytes: int) -> list[bytes]:
@@ -104,7 +106,8 @@ class _Form:
         _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
         name = options.get(b"name", b"").decode(errors="replace")
         if name != FIELD:
-            self.others.add(name[:64])
+            if len(self.others) < NAMED:
+                self.others.add(name[:64])
             return
         if len(self.pictures) >= MAX_PICTURES:
             raise ImageError(413, "TooManyPictures", f"more than {MAX_PICTURES} pictures in one request")

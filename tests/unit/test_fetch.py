@@ -306,3 +306,17 @@ def test_no_tar_archive_writes_outside_of_its_folder(names, links, hard, tmp_pat
 
     assert {path.name for path in work.iterdir()} <= {"archive", "data"}
     assert all(Path(os.path.realpath(path)).is_relative_to(work / "data") for path in (work / "data").rglob("*"))
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+
+    with pytest.raises(RunError, match="neither a folder nor a file") as caught:
+        fetch(f"file://{tmp_path}/pipe", "", tmp_path / "work", silent)
+    assert caught.value.exit_code == ExitCode.USER_ERROR
+
+
+def test_a_path_that_is_too_long_is_the_user_s_error(tmp_path):
+    with pytest.raises(RunError, match="name too long") as caught:
+        fetch(f"file:///{'x' * 1000}", "", tmp_path, silent)
+    assert caught.value.exit_code == ExitCode.USER_ERROR

@@ -171,6 +171,8 @@ def test_tables_for_validation_are_found_by_their_name(tmp_path):
         ("image,label\npictures/1.jpg\n", "line 2: the label is empty"),
         ("image,label\npictures/9.jpg,a\n", "line 2: 'pictures/9.jpg'"),
         ("image,label\n../secret.jpg,a\n", "line 2: '../secret.jpg'"),
+        ("image,label\n\0.jpg,a\n", "line 2: '\\x00.jpg'"),
+        (f"image,label\n{'z' * 5000},a\n", "line 2: 'zzz"),
         ("image,label\n\xff\xfe,a\n", "1 pictures that are not in the data"),
     ],
 )
@@ -234,6 +236,9 @@ def test_idx_files_may_be_compressed_and_named_with_a_dot(tmp_path):
         (IMAGES[:-1], LABELS, "train-images-idx3-ubyte is not an idx3-ubyte file"),
         (LABELS, LABELS, "train-images-idx3-ubyte is not an idx3-ubyte file"),
         (b"", LABELS, "train-images-idx3-ubyte is not an idx3-ubyte file"),
+        (IMAGES + b"x", LABELS, "there are more"),
+        (idx(np.zeros((2, 0, 4))), LABELS, "images of 0 x 4 pixels"),
+        (struct.pack(">4I", 0x803, *[2**32 - 1] * 3) + b"x", LABELS, "there are 1"),
         (IMAGES, idx(np.array([0, 1])), "3 images but 2 labels"),
         (idx(np.zeros((0, 4, 4))), idx(np.zeros(0)), "no images"),
         (IMAGES, idx(np.zeros(3)), "one class only: 0"),
@@ -248,3 +253,23 @@ def test_missing_idx_files_are_told_with_what_is_there(tmp_path):
 
     assert "train-images-idx3-ubyte (or .gz)" in str(error)
     assert "mnist.npz" in str(error)
+
+
+def test_what_lies_in_hidden_folders_is_no_picture(tmp_path):
+    root = put(tmp_path, "a/1.png", "a/__MACOSX/1.png", "a/.thumbnails/1.png", "b/2.png", "__MACOSX/a/1.png")
+
+    assert names(read_parts(root, data()).train) == [("a/1.png", "a"), ("b/2.png", "b")]
+
+
+def test_a_class_whose_name_is_not_utf8_is_told_so_that_it_can_be_read(tmp_path):
+    error = refused(put(tmp_path, "caf\udce9/1.png", "tea/2.png"))
+
+    assert error.reason == Reason.DATA_LAYOUT_INVALID
+    assert "caf\\udce9" in str(error)
+
+
+def test_a_picture_whose_name_is_not_utf8_has_a_name_that_can_be_written(tmp_path):
+    [first, _] = read_parts(put(tmp_path, "a/\udce9.png", "b/2.png"), data()).train
+
+    assert first.name == "a/\\udce9.png"
+    assert first.read() == b"picture"

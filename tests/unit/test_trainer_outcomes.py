@@ -84,3 +84,10 @@ def test_per_cent_never_goes_back(board):
 
     assert told == sorted(told)
     assert told[-1] == 90
+
+
+def test_a_message_with_bytes_that_are_not_utf8_survives_the_termination_message():
+    outcome = RunError(Stage.DATA, Reason.DATA_DAMAGED, "caf\udce9.png is damaged").outcome()
+
+    assert parse_outcome(dump_outcome(outcome)) == outcome
+    assert outcome.message == "caf\\udce9.png is damaged"

@@ -34,11 +34,16 @@ LARGEST_BATCH = 64
 ALLOCATION_FAILED = ("can't allocate memory", "bad_alloc", "out of memory", "cannot allocate memory")
 
 
+def printable(text: str) -> str:
+    """Text in which bytes of a file name that are not UTF-8 are written out, since JSON cannot hold them."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 class RunError(Exception):
     """Ends the run with an outcome that a person can act on."""
 
     def __init__(self, stage: Stage, reason: Reason, message: str, micro_batch_size: int | None = None) -> None:
-        super().__init__(message)
+        super().__init__(printable(message))
         self.stage = stage
         self.reason = reason
         self.micro_batch_size = micro_batch_size

@@ -18,6 +18,7 @@ mpl.use("Agg")
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 
+mpl.rcParams["text.parse_math"] = False  # a class may be called "$"
 MOST_CLASSES_NAMED = 60
 MISTAKES = 16
 COLUMNS = 4

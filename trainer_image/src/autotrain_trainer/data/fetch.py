@@ -57,8 +57,7 @@ def fetch(uri: str, sha256: str, work: Path, report: Report) -> Path:
         source = download(uri, work / "download", report)
     else:
         source = Path(unquote(urlsplit(uri).path))
-        if not source.exists():
-            raise failure(Reason.DATA_NOT_FOUND, f"{uri}: there is no {source}")
+        _check_source(source, uri)
     if source.is_dir():
         if sha256:
             raise failure(Reason.DATA_DIGEST_MISMATCH, f"{uri} is a folder; spec.data.sha256 pins archives only")
@@ -66,6 +65,19 @@ def fetch(uri: str, sha256: str, work: Path, report: Report) -> Path:
     verify(source, sha256, uri)
     report("unpacking data")
     return unpack(source, work / "data", uri)
+
+
+def _check_source(source: Path, uri: str) -> None:
+    """A folder, or a file that can be read; a pipe or a device would be waited for without end. Raises RunError."""
+    try:
+        if not source.exists():
+            raise failure(Reason.DATA_NOT_FOUND, f"{uri}: there is no {source}")
+        if not (source.is_dir() or source.is_file()):
+            raise failure(Reason.DATA_NOT_FOUND, f"{uri}: {source} is neither a folder nor a file")
+        next(source.iterdir(), None) if source.is_dir() else source.open("rb").close()
+    except OSError as error:
+        reason = Reason.DATA_NOT_FOUND if error.errno == errno.ENAMETOOLONG else Reason.DATA_NOT_READABLE
+        raise failure(reason, f"{uri}: {error.strerror}: {source}") from error
 
 
 def download(uri: str, target: Path, report: Report) -> Path:

@@ -3,19 +3,22 @@
 import csv
 import gzip
 import io
+import math
 import re
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import numpy as np
 from PIL import Image
 
 from autotrain_api.names import Reason
 from autotrain_api.trainingjob import Data
-from autotrain_trainer.data.fetch import failure
+from autotrain_trainer.data.fetch import CHUNK, failure
 from autotrain_trainer.data.samples import Parts, Sample
+from autotrain_trainer.failures import printable
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 VALIDATION_NAMES = ("validation", "valid", "val")
@@ -32,6 +35,10 @@ def read_parts(folder: Path, data: Data) -> Parts:
 def classes_of(samples: Iterable[Sample], data: Data) -> list[str]:
     """The classes in the order of the model's outputs: the spec's, else sorted naturally. Raises RunError."""
     found = sorted(sorted({sample.label for sample in samples}), key=natural)
+    if unreadable := [name for name in found if name != printable(name)]:
+        raise failure(
+            Reason.DATA_LAYOUT_INVALID, f"class names must be UTF-8; rename the folders {', '.join(unreadable[:SHOWN])}"
+        )
     if data.classes:
         if unknown := [name for name in found if name not in data.classes]:
             raise failure(
@@ -104,15 +111,19 @@ def image_folder(root: Path, data: Data) -> Parts:
 def _class_folders(part: Path, root: Path, others: set[Path]) -> list[Sample]:
     folders = [path for path in sorted(part.iterdir()) if _is_class(path) and path.resolve() not in others]
     return [
-        Sample(file.relative_to(root).as_posix(), folder.name, file.read_bytes)
+        Sample(printable(file.relative_to(root).as_posix()), folder.name, file.read_bytes)
         for folder in folders
         for file in sorted(folder.rglob("*"))
-        if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
+        if file.suffix.lower() in SUFFIXES and not _hidden(file.relative_to(folder)) and file.is_file()
     ]
 
 
 def _is_class(path: Path) -> bool:
-    return path.is_dir() and not path.name.startswith((".", "__MACOSX"))
+    return path.is_dir() and not _hidden(Path(path.name))
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in path.parts)
 
 
 # --- Csv: a table of pictures and labels
@@ -183,9 +194,12 @@ def _read_table(path: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
 
 def _picture(folder: Path, root: Path, name: str) -> Path | None:
     for base in (folder, root):
-        path = (base / name).resolve()
-        if name and path.is_relative_to(root.resolve()) and path.is_file():
-            return path
+        try:
+            path = (base / name).resolve()
+            if name and path.is_relative_to(root.resolve()) and path.is_file():
+                return path
+        except (OSError, ValueError):  # no name of a file: too long, or with a null byte
+            continue
     return None
 
 
@@ -226,21 +240,28 @@ def _idx_array(root: Path, prefix: str, what: str, dimensions: int) -> np.ndarra
         found = ", ".join(sorted(child.name for child in root.iterdir())[:SHOWN]) or "nothing"
         raise failure(Reason.DATA_LAYOUT_INVALID, f"there is no {names[0]} (or .gz) in the data; found: {found}")
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        return parse_idx(content, dimensions)
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            return read_idx(cast(BinaryIO, file), dimensions)
     except (struct.error, ValueError, OSError, EOFError, zlib.error) as error:
         raise failure(
             Reason.DATA_LAYOUT_INVALID, f"{path.name} is not an idx{dimensions}-ubyte file: {error}"
         ) from error
 
 
-def parse_idx(content: bytes, dimensions: int) -> np.ndarray:
-    """The array in an IDX file of unsigned bytes. Raises ValueError or struct.error."""
-    start = 4 * (1 + dimensions)
-    magic, *shape = struct.unpack(f">{1 + dimensions}I", content[:start])
+def read_idx(file: BinaryIO, dimensions: int) -> np.ndarray:
+    """The array in an IDX file of unsigned bytes, no more of it than its header says. Raises ValueError or struct.error."""
+    magic, *shape = struct.unpack(f">{1 + dimensions}I", file.read(4 * (1 + dimensions)))
     if magic != IDX_UBYTE << 8 | dimensions:
         raise ValueError(f"magic number {magic:#x}")
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    if 0 in shape[1:]:
+        raise ValueError(f"images of {' x '.join(map(str, shape[1:]))} pixels")
+    size, content = math.prod(shape), bytearray()
+    while len(content) <= size and (chunk := file.read(CHUNK)):
+        content += chunk
+    if len(content) != size:
+        found = "more" if len(content) > size else len(content)
+        raise ValueError(f"the header tells of {' x '.join(map(str, shape))} bytes, there are {found}")
+    return np.frombuffer(content, np.uint8).reshape(shape)
 
 
 READERS: dict[str, Callable[[Path, Data], Parts]] = {"ImageFolder": image_folder, "Csv": table, "Idx": idx}

@@ -40,8 +40,12 @@ async def test_an_altered_bundle_is_rolled_back_and_can_be_tried_again(world: Wo
     assert (await world.ask())["revision"] == first.revision
 
     rolled_back = await world.condition("RolledOut", "False", "RolledBack")
-    deployment = await world.get("Deployment")
-    assert deployment["metadata"]["labels"][names.LABEL_REVISION] == first.revision
+
+    async def came_back() -> bool:  # the verdict is written before it is acted upon
+        deployment = await world.get("Deployment")
+        return bool(deployment["metadata"]["labels"][names.LABEL_REVISION] == first.revision)
+
+    await world.until(came_back, "Deployment of the earlier revision")
     assert rolled_back.phase == "Degraded"
     assert rolled_back.failure is not None
     assert rolled_back.failure.reason == "BundleAltered"

@@ -12,7 +12,7 @@ from autotrain_api.names import Reason, Stage
 from autotrain_api.outcome import Failed, MetricValue, Succeeded, dump_outcome
 from autotrain_api.status import Status
 from autotrain_operator import plan, pods
-from autotrain_operator.context import Action, Apply, Create, Delete, Expire
+from autotrain_operator.context import Action, Amend, Apply, Create, Delete
 from autotrain_operator.observe import Observed
 from autotrain_operator.settings import Settings
 
@@ -88,8 +88,8 @@ class World:
                 return self._apply(body, live)
             case Delete(child, _):
                 self._remove(child)
-            case Expire(job, seconds):
-                job["spec"]["ttlSecondsAfterFinished"] = seconds
+            case Amend(job, spec):
+                job["spec"] |= spec
         return True
 
     def _create(self, body: Object) -> None:

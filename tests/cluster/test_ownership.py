@@ -95,12 +95,15 @@ async def test_a_claim_of_an_earlier_object_of_the_name_is_used_again(world: Wor
     assert second.serving.loaded_sha256 == first.serving.loaded_sha256
 
 
-async def test_a_config_map_that_is_taken_is_left_alone(world: World, operator: Operator):
+async def test_a_config_map_that_is_taken_is_left_alone_and_nothing_runs_with_it(world: World, operator: Operator):
     name = taken_name("ConfigMap", world.namespace)
     before = await world.kube.create(foreign("ConfigMap", world.namespace, name))
     await world.apply()
-    await world.until(lambda: world.every("Job"), "Job")
+    status = await world.condition("Stalled", "True", "NameConflict")
     await operator.look()
     await operator.look()
 
+    assert f"ConfigMap {name}" in said(status, "Stalled")[2]
     assert await world.get("ConfigMap", name) == before
+    assert (await world.get("Job", name))["spec"]["suspend"] is True
+    assert await world.names_of("Pod") == []

@@ -5,6 +5,8 @@ import json
 import pytest
 
 from autotrain_api.names import Reason
+from autotrain_operator import plan
+from autotrain_operator.context import Amend, Create
 from operator_world import SETTINGS, World
 
 
@@ -17,6 +19,7 @@ def test_a_new_object_gets_a_claim_a_job_and_its_configuration() -> None:
     world = World().settle()
 
     assert [child.split("/")[0] for child in world.created] == ["PersistentVolumeClaim", "Job", "ConfigMap"]
+    assert world.seen.jobs[0]["spec"]["suspend"] is False
     assert world.status.phase == "Pending"
     assert {condition.type for condition in world.status.conditions} == {
         "ConfigValid",
@@ -27,6 +30,17 @@ def test_a_new_object_gets_a_claim_a_job_and_its_configuration() -> None:
         "Ready",
         "Stalled",
     }
+
+
+def test_a_job_is_held_until_its_configuration_is_there() -> None:
+    world = World().settle()
+    [job] = world.seen.jobs
+    job["spec"]["suspend"], world.seen.config_maps = True, frozenset()
+    step = plan.next_step(world.obj, world.seen, SETTINGS, world.now)
+
+    assert isinstance(step.actions[0], Create)
+    assert step.actions[0].body["kind"] == "ConfigMap"
+    assert step.actions[1:] == (Amend(job, {"suspend": False}),)
 
 
 def test_the_whole_life_ends_in_ready() -> None:

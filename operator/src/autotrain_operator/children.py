@@ -6,7 +6,7 @@ from typing import NamedTuple
 from autotrain_api import names
 from autotrain_api.names import Reason
 from autotrain_operator import observe, pods, waiting
-from autotrain_operator.context import Action, Apply, Create, Delete, Expire
+from autotrain_operator.context import Action, Amend, Apply, Create, Delete
 from autotrain_operator.kube import ConflictError, Kube, NotFoundError, Object, RefusedError
 from autotrain_operator.waiting import Waiting
 from autotrain_operator.workqueue import Key
@@ -60,9 +60,8 @@ class Children:
                 return await self._apply(body, live)
             case Delete(child, propagation):
                 await self._kube.delete(*place_of(child), child["metadata"]["uid"], propagation)
-            case Expire(job, seconds):
-                change = {"spec": {"ttlSecondsAfterFinished": seconds}}
-                await self._kube.merge(*place_of(job), change)
+            case Amend(job, spec):
+                await self._kube.merge(*place_of(job), {"spec": spec})
         return True
 
     async def _apply(self, body: Object, live: Object) -> bool:

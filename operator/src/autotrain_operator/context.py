@@ -52,11 +52,11 @@ class Delete:
 
 
 @dataclass(frozen=True)
-class Expire:
-    """Let Kubernetes delete a finished Job after a while, now that its result is recorded."""
+class Amend:
+    """Change these fields of a Job's spec: of those that a Job lets be changed, this operator writes two."""
 
-    job: Object
-    seconds: int
+    job: Object = field(repr=False)
+    spec: Object
 
 
-Action = Create | Apply | Delete | Expire
+Action = Create | Apply | Delete | Amend

@@ -9,7 +9,7 @@ from autotrain_api.names import Reason, Stage
 from autotrain_api.status import Attempt, Failure
 from autotrain_operator import attempts, storage, training, waiting
 from autotrain_operator.attempts import Verdict
-from autotrain_operator.context import Action, Context, Create, Delete, Expire
+from autotrain_operator.context import Action, Amend, Context, Create, Delete
 from autotrain_operator.kube import Object
 from autotrain_operator.waiting import Waiting
 
@@ -173,7 +173,7 @@ def _expiries(context: Context) -> list[Action]:
     """Finished Jobs whose result is recorded may go."""
     seconds = context.spec.policy.ttl_seconds_after_finished
     return [
-        Expire(job, seconds)
+        Amend(job, {"ttlSecondsAfterFinished": seconds})
         for job in context.seen.jobs
         if attempts.finished(job) is not None
         and "ttlSecondsAfterFinished" not in job["spec"]
@@ -230,13 +230,15 @@ def _state(context: Context) -> Training:
 
 def _under_way(context: Context, job: Object) -> Training:
     name, number = job["metadata"]["name"], attempt_of(job)
-    actions: tuple[Action, ...] = ()
+    actions: list[Action] = []
     if name not in context.seen.config_maps:
         size = attempts.micro_batch_size(context.ledger.current, context.ledger.attempts)
-        actions = (Create(training.config_map(context.owner, context.spec, job, size)),)
+        actions.append(Create(training.config_map(context.owner, context.spec, job, size)))
+    if job["spec"].get("suspend"):
+        actions.append(Amend(job, {"suspend": False}))
     if attempts.started(context.seen.pods.get(name)) is not None:
-        return Training("Running", actions, attempt=number)
-    return Training("Pending", actions, _pending(context, job), attempt=number)
+        return Training("Running", tuple(actions), attempt=number)
+    return Training("Pending", tuple(actions), _pending(context, job), attempt=number)
 
 
 def _pending(context: Context, job: Object) -> Waiting:

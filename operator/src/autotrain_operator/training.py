@@ -1,4 +1,4 @@
-"""Manifests of one attempt: the Job and the ConfigMap with its run.yaml. Pure; created once and never updated."""
+"""Manifests of one attempt: the Job and the ConfigMap with its run.yaml. Pure; their contents are never updated."""
 
 import hashlib
 
@@ -26,7 +26,10 @@ def job_name(name: str, revision: str, attempt: int) -> str:
 
 
 def job(owner: Owner, spec: Spec, revision: str, attempt: int, settings: Settings, together: bool) -> Object:
-    """The Job of one attempt. It never tries again by itself; a disrupted pod is replaced for free."""
+    """The Job of one attempt. It never tries again by itself; a disrupted pod is replaced for free.
+
+    It is suspended until its ConfigMap, which it owns, is there: no pod mounts what is missing, or somebody else's.
+    """
     name = job_name(owner.name, revision, attempt)
     labels = {names.LABEL_REVISION: revision, names.LABEL_ATTEMPT: str(attempt)}
     compute = spec.compute
@@ -41,6 +44,7 @@ def job(owner: Owner, spec: Spec, revision: str, attempt: int, settings: Setting
         "metadata": owner.metadata(name, names.COMPONENT_TRAINING, labels)
         | {"annotations": {names.ANNOTATION_DESIRED: pods.digest(template)}},
         "spec": {
+            "suspend": True,
             "backoffLimit": 0,
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": {

@@ -69,6 +69,8 @@ GOOD = [
     Case("no replicas", {"spec.serving.replicas": 0}, None),
     Case("a pinned revision", {"spec.serving.revision": "v1-0123456789"}, None),
     Case("nothing served", {"spec.serving.enabled": False}, None),
+    Case("eight bits when answering", {"spec.serving.precision": "Int8"}, None),
+    Case("no batching at all", {"spec.serving.batching": {"maxSize": 1, "maxDelayMilliseconds": 0}}, None),
     Case("other words for classes", {"spec.serving.postprocessing.labels": {"n01440764": "tench"}}, None),
     Case("a body limit as a number", {"spec.serving.limits.maxBodyBytes": 1048576}, None),
 ]
@@ -126,6 +128,13 @@ BAD = [
     Case("a gate in per cent", {"spec.gate.min": 90}, "spec.gate.min"),
     Case("negative replicas", {"spec.serving.replicas": -1}, "spec.serving.replicas"),
     Case("a revision that cannot be", {"spec.serving.revision": "v2"}, "spec.serving.revision"),
+    Case("an unknown precision", {"spec.serving.precision": "Float8"}, "spec.serving.precision"),
+    Case("a batch of none", {"spec.serving.batching.maxSize": 0}, "spec.serving.batching.maxSize"),
+    Case(
+        "a wait for a batch below nothing",
+        {"spec.serving.batching.maxDelayMilliseconds": -1},
+        "spec.serving.batching.maxDelayMilliseconds",
+    ),
     Case("answers without a class", {"spec.serving.postprocessing.topK": 0}, "spec.serving.postprocessing.topK"),
     Case("a wrong kind of list", {"spec.compute.tolerations": {"key": "a"}}, "spec.compute.tolerations"),
 ]

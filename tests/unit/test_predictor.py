@@ -168,6 +168,56 @@ def test_a_manifest_of_another_form_is_refused_with_the_field(folder, change):
     assert next(iter(change)) in told
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+@pytest.mark.parametrize("place", ["metrics", "decodeScale", "resolved", "recipe"])
+def test_a_number_that_json_does_not_have_is_refused_with_its_field(folder, number, place):
+    manifest = json.loads((folder / bundle.MANIFEST).read_text())
+    parts = {"metrics": manifest["metrics"][0], "decodeScale": manifest["preprocessing"]}
+    holder = parts[place] if place in parts else manifest[place]
+    holder[{"metrics": "value"}.get(place, place)] = float(number)
+    (folder / bundle.MANIFEST).write_text(json.dumps(manifest))
+
+    reason, file, told = refusal(folder)
+
+    assert (reason, file) == (Reason.BUNDLE_ALTERED, bundle.MANIFEST)
+    assert place in told
+
+
+@pytest.mark.parametrize("revision", ["", "v2-0123456789", "v1-0123456789\n", "v1-0123456789\r\nX-Evil: 1", "../up"])
+def test_a_revision_that_could_not_be_a_header_or_a_folder_is_refused(folder, revision):
+    manifest = json.loads((folder / bundle.MANIFEST).read_text()) | {"revision": revision}
+    (folder / bundle.MANIFEST).write_text(json.dumps(manifest))
+
+    reason, file, told = refusal(folder)
+
+    assert (reason, file) == (Reason.BUNDLE_ALTERED, bundle.MANIFEST)
+    assert "revision" in told
+
+
+def test_a_manifest_that_is_a_link_out_of_the_bundle_is_refused(folder, tmp_path):
+    (folder / bundle.MANIFEST).rename(tmp_path / "elsewhere.json")
+    (folder / bundle.MANIFEST).symlink_to(tmp_path / "elsewhere.json")
+
+    reason, file, told = refusal(folder)
+
+    assert (reason, file) == (Reason.BUNDLE_ALTERED, bundle.MANIFEST)
+    assert "link" in told
+
+
+def test_a_manifest_of_before_lower_precisions_still_loads(folder):
+    manifest = json.loads((folder / bundle.MANIFEST).read_text())
+    del manifest["precisions"]
+    (folder / bundle.MANIFEST).write_text(json.dumps(manifest))
+
+    assert Predictor.load(folder).manifest.precisions == []
+
+
+def test_a_file_that_the_manifest_does_not_list_is_left_alone(folder):
+    (folder / "functions.py").write_text("raise SystemExit")
+
+    assert "functions.py" not in Predictor.load(folder).manifest.files
+
+
 def test_files_outside_of_the_bundle_do_not_count(folder):
     manifest = json.loads((folder / bundle.MANIFEST).read_text())
     manifest["files"]["../other"] = "0" * 64

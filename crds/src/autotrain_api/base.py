@@ -1,4 +1,6 @@
-"""The base of every type in the contract: camelCase outside, snake_case inside, nothing unknown, nothing mutable."""
+"""The base of every type in the contract: camelCase outside, snake_case inside, nothing unknown, nothing mutable,
+no number that JSON does not have.
+"""
 
 from typing import Annotated, Any
 
@@ -9,7 +11,14 @@ from pydantic.alias_generators import to_camel
 class Api(BaseModel):
     """A part of an object as Kubernetes stores it."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -7,18 +7,19 @@
     golden/scores.npy    float32 [n, classes], logits of the Float32 engine
     report/              plots, predictions, model card
 
-Paths are relative to the folder.
+Paths are relative to the folder. What the manifest does not list is not part of the bundle: nothing reads or serves it.
 """
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints, field_validator
 
-from autotrain_api.base import Api
+from autotrain_api.base import Api, Fraction
 from autotrain_api.outcome import MetricValue
-from autotrain_api.trainingjob import Task
+from autotrain_api.trainingjob import REVISION_PATTERN, Task
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -54,6 +55,35 @@ class GoldenSample(Api):
     label: str
 
 
+class PairedDifference(Api):
+    """A metric in a lower precision minus the same metric in Float32, over the same pictures."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    """`low` and `high`: 95 % interval."""
+
+
+class PrecisionRecord(Api):
+    """What the trainer measured of one precision below Float32, through the predictor."""
+
+    precision: Literal["BFloat16", "Int8"]
+    engine: str
+    samples: Annotated[int, Field(ge=0)]
+    """Pictures that both precisions answered; 0 when nothing could be measured."""
+    agreement: Fraction = 0.0
+    """Share of them with the same top class."""
+    nll_difference: float = 0.0
+    """Mean negative log-likelihood of the labels minus that of Float32."""
+    metric: PairedDifference | None = None
+    tolerance: Annotated[float, Field(ge=0)] = 0.0
+    """Largest |difference| of a served golden score, in units of the largest |golden score|."""
+    passed: bool
+    reason: str
+    """In words, with the figures: why it passed or not."""
+
+
 class Manifest(Api):
     """manifest.json"""
 
@@ -61,10 +91,12 @@ class Manifest(Api):
     task: Task
     name: str
     namespace: str
-    revision: str
+    revision: Annotated[str, StringConstraints(pattern=REVISION_PATTERN, min_length=1)]
     classes: Annotated[list[str], Field(min_length=2)]
     preprocessing: ResolvedPreprocessing
     metrics: list[MetricValue]
+    precisions: Annotated[list[PrecisionRecord], Field(max_length=8)] = []
+    """Precisions that may be served besides Float32; a bundle without a passed record serves Float32 only."""
     golden: Annotated[list[GoldenSample], Field(min_length=1, max_length=64)]
     resolved: dict[str, Any]
     """Whatever was decided at run time: precision, batch, learning rate, split, threads, best epoch."""
@@ -73,6 +105,13 @@ class Manifest(Api):
     files: dict[str, str]
     """Path inside the bundle -> sha256, of every file but the manifest."""
     created: str
+
+    @field_validator("resolved", "recipe")
+    @classmethod
+    def _numbers(cls, value: dict[str, Any]) -> dict[str, Any]:
+        """JSON has no NaN and no Infinity, though Python reads them."""
+        json.dumps(value, allow_nan=False)
+        return value
 
 
 def sha256_of(path: Path) -> str:

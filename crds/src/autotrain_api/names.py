@@ -145,6 +145,7 @@ class Reason(StrEnum):
     BUNDLE_ALTERED = "BundleAltered"
     BUNDLE_INCOMPLETE = "BundleIncomplete"
     GOLDEN_MISMATCH = "GoldenMismatch"
+    PRECISION_UNAVAILABLE = "PrecisionUnavailable"
     ROLLOUT_DEADLINE = "RolloutDeadlineExceeded"
     ROLLED_BACK = "RolledBack"
 

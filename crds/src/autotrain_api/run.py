@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 
 from autotrain_api.base import Api, Name
 from autotrain_api.revision import Recipe
-from autotrain_api.trainingjob import Metric
+from autotrain_api.trainingjob import REVISION_PATTERN, Metric
 
 Uri = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 
@@ -19,7 +19,7 @@ class RunConfig(Api):
     schema_version: Literal[1] = 1
     name: Name
     namespace: Name = "default"
-    revision: Name
+    revision: Annotated[str, StringConstraints(pattern=REVISION_PATTERN, min_length=1)]
     attempt: Annotated[int, Field(ge=1)] = 1
     recipe: Recipe
     metric: Metric = "accuracy"

@@ -13,6 +13,7 @@ from autotrain_api.base import Api, Fraction, Name, Quantity, Text
 Task = Literal["Classification"]
 Metric = Literal["accuracy", "macroF1"]
 Layout = Literal["ImageFolder", "Csv", "Idx"]
+ServingPrecision = Literal["Auto", "Float32", "BFloat16", "Int8"]
 REVISION_PATTERN = r"^(v1-[0-9a-f]{10})?$"
 NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 
@@ -219,6 +220,11 @@ class Postprocessing(Api):
     top_k: Annotated[int, Field(ge=1, le=1_000)] = 3
 
 
+class Batching(Api):
+    max_size: Annotated[int, Field(ge=1, le=256)] = 16
+    max_delay_milliseconds: Annotated[int, Field(ge=0, le=1_000)] = 2
+
+
 class Limits(Api):
     max_body_bytes: Quantity = "10Mi"
     max_pixels: Annotated[int, Field(ge=1, le=1_000_000_000)] = 50_000_000
@@ -229,6 +235,8 @@ class Serving(PodSettings):
     enabled: bool = True
     replicas: Annotated[int, Field(ge=0, le=1_000)] = 1
     revision: Annotated[str, StringConstraints(pattern=REVISION_PATTERN, max_length=13)] = ""
+    precision: ServingPrecision = "Auto"
+    batching: Batching = Batching()
     postprocessing: Postprocessing = Postprocessing()
     limits: Limits = Limits()
 

@@ -13,7 +13,9 @@ from autotrain_operator.kube import Object
 from autotrain_operator.serving import Served
 
 POLL_SECONDS = 5
-PERMANENT = frozenset({Reason.BUNDLE_ALTERED, Reason.BUNDLE_INCOMPLETE, Reason.GOLDEN_MISMATCH})
+PERMANENT = frozenset(
+    {Reason.BUNDLE_ALTERED, Reason.BUNDLE_INCOMPLETE, Reason.GOLDEN_MISMATCH, Reason.PRECISION_UNAVAILABLE}
+)
 """What a pod says of its bundle when waiting cannot help."""
 
 State = Literal["Disabled", "Nothing", "RollingOut", "Complete", "Failing"]

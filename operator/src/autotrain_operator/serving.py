@@ -63,6 +63,8 @@ def template(owner: Owner, spec: Spec, served: Served, settings: Settings, toget
     environment = {
         "AUTOTRAIN_BUNDLE": models.bundle(served.revision),
         BUNDLE_SHA256: served.bundle_sha256,
+        "AUTOTRAIN_PRECISION": serving.precision,
+        "AUTOTRAIN_BATCHING": json.dumps(serving.batching.to_dict(), sort_keys=True),
         "AUTOTRAIN_POSTPROCESSING": json.dumps(serving.postprocessing.to_dict(), sort_keys=True),
         "AUTOTRAIN_LIMITS": json.dumps(serving.limits.to_dict(), sort_keys=True),
     }

@@ -142,6 +142,8 @@ def read_verified(folder: Path, sha256: str | None = None) -> tuple[Manifest, st
     path = folder / bundle.MANIFEST
     if not path.is_file():
         raise BundleError(Reason.BUNDLE_INCOMPLETE, bundle.MANIFEST, f"there is no {path}: not a bundle, or unfinished")
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise BundleError(Reason.BUNDLE_ALTERED, bundle.MANIFEST, "manifest.json is a link out of the bundle")
     digest = bundle.sha256_of(path)
     if sha256 and digest != sha256:
         raise BundleError(

@@ -119,7 +119,7 @@ def test_any_flipped_byte_of_the_manifest_is_found_by_its_own_digest(folder):
 def test_two_swapped_classes_are_found_though_every_digest_is_right(folder):
     resigned(folder, classes=["green", "red", "blue"])
 
-    assert refusal(folder)[:2] == (Reason.GOLDEN_MISMATCH, bundle.MANIFEST)
+    assert refusal(folder)[:2] == (Reason.CLASSES_MISMATCH, bundle.MANIFEST)
 
 
 def test_another_mean_in_the_graph_is_found_though_every_digest_is_right(folder):
@@ -156,7 +156,7 @@ def test_a_graph_that_is_none_is_refused(folder):
 
 
 @pytest.mark.parametrize(
-    "change", [{"schemaVersion": 2}, {"classes": ["one"]}, {"unknown": 1}], ids=lambda c: next(iter(c))
+    "change", [{"classes": ["one"]}, {"unknown": 1}, {"precisions": [{}]}], ids=lambda c: next(iter(c))
 )
 def test_a_manifest_of_another_form_is_refused_with_the_field(folder, change):
     manifest = json.loads((folder / bundle.MANIFEST).read_text()) | change
@@ -216,6 +216,17 @@ def test_a_file_that_the_manifest_does_not_list_is_left_alone(folder):
     (folder / "functions.py").write_text("raise SystemExit")
 
     assert "functions.py" not in Predictor.load(folder).manifest.files
+
+
+@pytest.mark.parametrize("version", [0, 2, "1", None])
+def test_another_schema_version_is_refused_by_name_whatever_else_is_there(folder, version):
+    manifest = {"schemaVersion": version, "kind": "of tomorrow"}
+    (folder / bundle.MANIFEST).write_text(json.dumps(manifest))
+
+    reason, file, told = refusal(folder)
+
+    assert (reason, file) == (Reason.SCHEMA_UNSUPPORTED, bundle.MANIFEST)
+    assert f"schemaVersion is {version!r}, this server reads 1" in told
 
 
 def test_files_outside_of_the_bundle_do_not_count(folder):

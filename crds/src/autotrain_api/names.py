@@ -144,6 +144,8 @@ class Reason(StrEnum):
     GATE_REFUSED = "GateRefused"
     BUNDLE_ALTERED = "BundleAltered"
     BUNDLE_INCOMPLETE = "BundleIncomplete"
+    SCHEMA_UNSUPPORTED = "BundleSchemaUnsupported"
+    CLASSES_MISMATCH = "ClassesMismatch"
     GOLDEN_MISMATCH = "GoldenMismatch"
     PRECISION_UNAVAILABLE = "PrecisionUnavailable"
     ROLLOUT_DEADLINE = "RolloutDeadlineExceeded"

@@ -14,7 +14,14 @@ from autotrain_operator.serving import Served
 
 POLL_SECONDS = 5
 PERMANENT = frozenset(
-    {Reason.BUNDLE_ALTERED, Reason.BUNDLE_INCOMPLETE, Reason.GOLDEN_MISMATCH, Reason.PRECISION_UNAVAILABLE}
+    {
+        Reason.BUNDLE_ALTERED,
+        Reason.BUNDLE_INCOMPLETE,
+        Reason.SCHEMA_UNSUPPORTED,
+        Reason.CLASSES_MISMATCH,
+        Reason.GOLDEN_MISMATCH,
+        Reason.PRECISION_UNAVAILABLE,
+    }
 )
 """What a pod says of its bundle when waiting cannot help."""
 

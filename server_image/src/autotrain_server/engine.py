@@ -1,6 +1,8 @@
-"""Runs the graph of a bundle: uint8 pictures in, float32 scores out. One engine, one processor, one precision."""
+"""Runs the graph of a bundle: uint8 pictures in, float32 scores out. The interface, and OpenVINO on the CPU behind it."""
 
 import os
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -8,7 +10,17 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
+Pictures = NDArray[np.uint8]
 Scores = NDArray[np.float32]
+
+CGROUP = Path("/sys/fs/cgroup")
+PASS_PIXELS = 4 * 224 * 224
+"""Pixels in the largest pass: activations stay small, and a picture costs the same in a pass of 4 as in one of 16."""
+LARGEST_PASS = 16
+THREADS_PER_STREAM = 4
+"""A pass scales well over so many threads; with more of them there are more passes at the same time."""
+HINTS = {"Float32": "f32", "BFloat16": "bf16", "Int8": "f32"}
+"""Precision -> INFERENCE_PRECISION_HINT; a graph in eight bits says so itself, and the rest of it stays float32."""
 
 
 class Engine(Protocol):
@@ -16,9 +28,13 @@ class Engine(Protocol):
 
     name: str
     precision: str
+    streams: int
+    """How many calls it wants at the same time, at least 1."""
+    batch_sizes: tuple[int, ...]
+    """Sizes of its passes, ascending, the first is 1; () when any size is one pass. `scores` takes any n either way."""
 
-    def scores(self, images: NDArray[np.uint8]) -> Scores:
-        """uint8 [n, height, width, 3] -> float32 [n, classes]; n is free."""
+    def scores(self, images: Pictures) -> Scores:
+        """uint8 [n, height, width, 3] -> float32 [n, classes]. Raises RuntimeError."""
         ...
 
 
@@ -26,33 +42,88 @@ class EngineError(RuntimeError):
     """The runtime cannot read or run a graph."""
 
 
+class PrecisionError(EngineError):
+    """The runtime or this processor does not have the precision."""
+
+
 class OpenVinoEngine:
-    """OpenVINO on the CPU, with as many threads as the container may use."""
+    """OpenVINO on the CPU, with as many threads as the container may use.
+
+    One picture gets all threads of a stream, which is the shortest answer; one call more than there are streams keeps
+    the processor busy between two passes.
+    """
 
     name = "openvino"
 
-    def __init__(self, model: Path | bytes, precision: str = "Float32", threads: int | None = None) -> None:
-        """Compile `model`, an ONNX file or its bytes. Raises EngineError."""
-        self.precision = precision
-        hint = {"Float32": "f32", "BFloat16": "bf16"}[precision]
+    def __init__(
+        self, model: "Path | bytes | openvino.Model", precision: str = "Float32", threads: int | None = None
+    ) -> None:
+        """Compile `model`: an ONNX file, its bytes, or what `read_graph` gave. Raises EngineError, PrecisionError."""
+        if precision not in openvino_precisions():
+            raise PrecisionError(f"OpenVINO has no {precision} on this processor")
         count = threads or cpu_limit()
+        streams = -(-count // THREADS_PER_STREAM)
+        self.precision = precision
+        self.streams = streams + 1
+        graph = read_graph(model) if isinstance(model, Path | bytes) else model
+        self.batch_sizes = pass_sizes(graph)
+        settings = {
+            "INFERENCE_PRECISION_HINT": HINTS[precision],
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": str(count),
+            "NUM_STREAMS": str(streams),
+        }
+        self._own = threading.local()
         try:
-            core = openvino.Core()
-            graph = core.read_model(model) if isinstance(model, bytes) else core.read_model(str(model))
-            settings = {
-                "INFERENCE_PRECISION_HINT": hint,
-                "PERFORMANCE_HINT": "LATENCY",
-                "INFERENCE_NUM_THREADS": str(count),
-                "NUM_STREAMS": "1",
-            }
-            self._compiled = core.compile_model(graph, "CPU", settings)
+            self._compiled = openvino.Core().compile_model(graph, "CPU", settings)
         except RuntimeError as error:
-            raise EngineError(f"OpenVINO cannot read the graph: {first_line(error)}") from error
+            raise EngineError(f"OpenVINO cannot compile the graph: {first_line(error)}") from error
 
-    def scores(self, images: NDArray[np.uint8]) -> Scores:
-        """See Engine. Each call has a request of its own, so that threads do not share buffers."""
-        result = self._compiled.create_infer_request().infer({0: images})
-        return np.asarray(next(iter(result.values())), dtype=np.float32)
+    def scores(self, images: Pictures) -> Scores:
+        """See Engine."""
+        return np.concatenate([self._run(part) for part in passes(images, self.batch_sizes)])
+
+    def _run(self, images: Pictures) -> Scores:
+        """One pass. Each thread has a request of its own and keeps it: making one costs more than a small pass."""
+        request = getattr(self._own, "request", None)
+        if request is None:
+            request = self._own.request = self._compiled.create_infer_request()
+        result = request.infer({0: images})
+        return np.array(next(iter(result.values())), dtype=np.float32)
+
+
+def read_graph(model: Path | bytes) -> openvino.Model:
+    """An ONNX file or its bytes, read once for several engines. Raises EngineError."""
+    try:
+        return openvino.Core().read_model(model if isinstance(model, bytes) else str(model))
+    except RuntimeError as error:
+        raise EngineError(f"OpenVINO cannot read the graph: {first_line(error)}") from error
+
+
+def openvino_precisions() -> frozenset[str]:
+    """Precisions that OpenVINO has on this processor."""
+    able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    names = {"FP32": "Float32", "BF16": "BFloat16", "INT8": "Int8"}
+    return frozenset(names[word] for word in able if word in names)
+
+
+def pass_sizes(graph: openvino.Model) -> tuple[int, ...]:
+    """Powers of two up to the largest pass that the graph's input size allows."""
+    shape = graph.input(0).partial_shape
+    fixed = shape.rank.is_static and len(shape) == 4 and shape[1].is_static and shape[2].is_static
+    pixels = shape[1].get_length() * shape[2].get_length() if fixed else PASS_PIXELS
+    most = min(LARGEST_PASS, max(1, PASS_PIXELS // max(1, pixels)))
+    return tuple(1 << power for power in range(most.bit_length()))
+
+
+def passes(images: Pictures, sizes: tuple[int, ...]) -> Iterator[Pictures]:
+    """`images` in parts of these sizes, the largest first; whole when there are no sizes."""
+    start = 0
+    while start < len(images):
+        left = len(images) - start
+        size = max((size for size in sizes if size <= left), default=left)
+        yield images[start : start + size]
+        start += size
 
 
 def first_line(error: Exception) -> str:
@@ -61,16 +132,16 @@ def first_line(error: Exception) -> str:
     return lines[-1] if lines else type(error).__name__
 
 
-def cpu_limit() -> int:
+def cpu_limit(cgroup: Path = CGROUP) -> int:
     """Processors this container may use: its cgroup's limit (v2, then v1) or the affinity mask, at least 1."""
     available = len(os.sched_getaffinity(0))
     for quota_file, period_file in (
-        ("/sys/fs/cgroup/cpu.max", None),
-        ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
+        (cgroup / "cpu.max", None),
+        (cgroup / "cpu/cpu.cfs_quota_us", cgroup / "cpu/cpu.cfs_period_us"),
     ):
         try:
-            words = Path(quota_file).read_text(encoding="ascii").split()
-            period = words[1] if period_file is None else Path(period_file).read_text(encoding="ascii")
+            words = quota_file.read_text(encoding="ascii").split()
+            period = words[1] if period_file is None else period_file.read_text(encoding="ascii")
             if words[0] not in ("max", "-1"):
                 return max(1, min(available, round(int(words[0]) / int(period))))
         except (OSError, ValueError, IndexError):

@@ -5,7 +5,9 @@ import threading
 from pathlib import Path
 
 from autotrain_api.names import Reason
-from autotrain_server.predictor import BundleError, Predictor
+from autotrain_server.precision import AUTO
+from autotrain_server.predictor import Predictor
+from autotrain_server.reading import BundleError
 
 log = logging.getLogger(__name__)
 
@@ -13,8 +15,9 @@ log = logging.getLogger(__name__)
 class Model:
     """Loads a bundle in the background; `predictor` is set once it is verified, `error` when it must not answer."""
 
-    def __init__(self, folder: Path, sha256: str = "") -> None:
+    def __init__(self, folder: Path, sha256: str = "", precision: str = AUTO) -> None:
         self.folder = folder
+        self.precision = precision
         self.predictor: Predictor | None = None
         self.error: BundleError | None = None
         self._sha256 = sha256 or None
@@ -35,7 +38,7 @@ class Model:
 
     def _load(self) -> None:
         try:
-            predictor = Predictor.load(self.folder, self._sha256)
+            predictor = Predictor.load(self.folder, self._sha256, self.precision)
         except BundleError as error:
             self.fail(error)
         except Exception as error:  # whatever it is, the process stays and says why it is not ready
@@ -43,4 +46,7 @@ class Model:
             self.fail(BundleError(Reason.CRASHED, "", f"{type(error).__name__}: {error}"))
         else:
             self.predictor = predictor
-            log.info("model ready", extra={"revision": predictor.manifest.revision, "digest": predictor.digest})
+            facts = {"revision": predictor.manifest.revision, "digest": predictor.digest}
+            log.info("model ready", extra=facts | {"precision": predictor.engine.precision})
+            if predictor.precision_note:
+                log.warning("precision: %s", predictor.precision_note)

@@ -5,33 +5,23 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from autotrain_api import bundle
 from autotrain_api.bundle import Manifest
 from autotrain_api.names import Reason
 from autotrain_api.trainingjob import Postprocessing
-from autotrain_server.engine import Engine, EngineError, OpenVinoEngine, Scores
+from autotrain_server.engine import Engine, EngineError, OpenVinoEngine, Scores, openvino_precisions, read_graph
+from autotrain_server.golden import Golden, check_golden, check_tolerance, read_golden
+from autotrain_server.precision import AUTO, FLOAT32, PrecisionRefused, choose, fall_back
 from autotrain_server.preprocess import MAX_PIXELS, Pixels, decode
+from autotrain_server.reading import BundleError as BundleError
+from autotrain_server.reading import read_verified as read_verified
 
-GOLDEN_BATCH = 16
-
-
-class BundleError(Exception):
-    """A bundle that must not answer. `reason` is a Reason, `file` the path inside the bundle."""
-
-    def __init__(self, reason: Reason, file: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.file = file
-
-    def told(self) -> str:
-        """The message for whoever does not see `file`."""
-        return str(self) if not self.file or self.file in str(self) else f"{self.file}: {self}"
+PRECISION_HINT = "Take serving.precision Auto or Float32, or train again where the precision can be measured."
 
 
 class Scored(NamedTuple):
@@ -50,60 +40,30 @@ class Answer(NamedTuple):
 class Predictor:
     """A model with its preprocessing, class names and postprocessing."""
 
-    def __init__(self, manifest: Manifest, engine: Engine, digest: str = "") -> None:
-        """Made from parts by the trainer before there is a bundle; everything else calls `load`."""
+    def __init__(self, manifest: Manifest, engine: Engine, digest: str = "", precision_note: str = "") -> None:
+        """Made from verified parts by `load`."""
         self.manifest = manifest
         self.engine = engine
         self.digest = digest
+        self.precision_note = precision_note
+        """Why the engine's precision is not what was asked for; "" when it is."""
 
     @classmethod
-    def load(cls, folder: Path, sha256: str | None = None) -> Self:
-        """Verify and compile a bundle; `sha256` is the expected digest of its manifest. Raises BundleError."""
+    def load(cls, folder: Path, sha256: str | None = None, precision: str = AUTO, gpus: int = 0) -> Self:
+        """Verify and compile a bundle.
+
+        `sha256` is the expected digest of its manifest, `precision` one of spec.serving.precision; with `gpus` ONNX
+        Runtime answers, in Float32. Float32 is checked first, whatever is served. Raises BundleError.
+        """
         manifest, digest = read_verified(folder, sha256)
+        golden = read_golden(folder, manifest)
         try:
-            engine = OpenVinoEngine(folder / bundle.MODEL)
+            engine, note = (_on_gpu if gpus else _on_cpu)(folder / bundle.MODEL, manifest, golden, precision)
+        except PrecisionRefused as error:
+            raise BundleError(Reason.PRECISION_UNAVAILABLE, bundle.MANIFEST, str(error), PRECISION_HINT) from error
         except EngineError as error:
             raise BundleError(Reason.BUNDLE_ALTERED, bundle.MODEL, str(error)) from error
-        predictor = cls(manifest, engine, digest)
-        predictor.check_golden(folder)
-        return predictor
-
-    def check_golden(self, folder: Path) -> None:
-        """Compare with the golden scores, in a batch of one and in a full one. Raises BundleError."""
-        inputs, expected = read_golden(folder, self.manifest)
-        scale = float(np.abs(expected).max()) or 1.0
-        try:
-            alone = self.engine.scores(inputs[:1])
-            batches = [self.engine.scores(inputs[i : i + GOLDEN_BATCH]) for i in range(0, len(inputs), GOLDEN_BATCH)]
-        except RuntimeError as error:
-            raise BundleError(Reason.GOLDEN_MISMATCH, bundle.MODEL, f"the graph does not run: {error}") from error
-        together = np.concatenate(batches)
-        if together.shape != expected.shape:
-            raise BundleError(
-                Reason.GOLDEN_MISMATCH,
-                bundle.MODEL,
-                f"the graph gives scores of shape {together.shape}, the golden ones have {expected.shape}",
-            )
-        for what, scores, wanted in (("alone", alone, expected[:1]), ("in a batch", together, expected)):
-            difference = float(np.abs(scores - wanted).max()) / scale
-            if not difference <= bundle.GOLDEN_TOLERANCE:
-                raise BundleError(
-                    Reason.GOLDEN_MISMATCH,
-                    bundle.GOLDEN_SCORES,
-                    f"golden scores differ by {difference:.2g} of their scale {what}; "
-                    f"at most {bundle.GOLDEN_TOLERANCE:g} is allowed",
-                )
-        self._check_class_names(together)
-
-    def _check_class_names(self, scores: Scores) -> None:
-        for position, (top, sample) in enumerate(zip(scores.argmax(axis=1), self.manifest.golden, strict=True)):
-            if self.manifest.classes[int(top)] != sample.prediction:
-                raise BundleError(
-                    Reason.GOLDEN_MISMATCH,
-                    bundle.MANIFEST,
-                    f"golden picture {position} is {self.manifest.classes[int(top)]!r} here and was "
-                    f"{sample.prediction!r} when the model was made: the order of the classes differs",
-                )
+        return cls(manifest, engine, digest, note)
 
     def decode(self, data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
         """Bytes of a picture -> uint8 [height, width, 3] as the graph takes it. Raises ImageError."""
@@ -131,74 +91,35 @@ class Predictor:
         return Answer(top[0].label, top[0].confidence, top)
 
 
+def _on_cpu(model: Path, manifest: Manifest, golden: Golden, asked: str) -> tuple[Engine, str]:
+    """OpenVINO in the precision that is chosen, and the note. Raises BundleError, EngineError, PrecisionRefused."""
+    graph = read_graph(model)
+    float32 = OpenVinoEngine(graph)
+    check_golden(float32, golden, manifest)
+    choice = choose(asked, manifest.precisions, float32.name, openvino_precisions())
+    if choice.precision == FLOAT32:
+        return float32, choice.note
+    del float32  # its memory goes before the other one is compiled
+    try:
+        engine = OpenVinoEngine(graph, choice.precision)
+        check_tolerance(engine, golden, choice.tolerance)
+    except EngineError as error:
+        choice = fall_back(asked, str(error))
+        return OpenVinoEngine(graph), choice.note
+    return engine, ""
+
+
+def _on_gpu(model: Path, manifest: Manifest, golden: Golden, asked: str) -> tuple[Engine, str]:
+    """ONNX Runtime on the GPU, and the note. Raises BundleError, EngineError, PrecisionRefused."""
+    from autotrain_server.onnxruntime_engine import OnnxRuntimeEngine
+
+    engine = OnnxRuntimeEngine(model, gpu=True)
+    check_golden(engine, golden, manifest)
+    choice = choose(asked, manifest.precisions, engine.name, {FLOAT32})
+    return engine, choice.note
+
+
 def softmax(logits: Scores) -> NDArray[np.float64]:
     """Probabilities along the last axis."""
     shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
     return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
-
-
-def read_verified(folder: Path, sha256: str | None = None) -> tuple[Manifest, str]:
-    """The manifest whose digests every file matches, and its own digest. Raises BundleError."""
-    path = folder / bundle.MANIFEST
-    if not path.is_file():
-        raise BundleError(Reason.BUNDLE_INCOMPLETE, bundle.MANIFEST, f"there is no {path}: not a bundle, or unfinished")
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise BundleError(Reason.BUNDLE_ALTERED, bundle.MANIFEST, "manifest.json is a link out of the bundle")
-    digest = bundle.sha256_of(path)
-    if sha256 and digest != sha256:
-        raise BundleError(
-            Reason.BUNDLE_ALTERED, bundle.MANIFEST, f"sha256 of manifest.json is {digest}, the trained one had {sha256}"
-        )
-    try:
-        manifest = bundle.read_manifest(folder)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(step) for step in first["loc"]) or "manifest.json"
-        raise BundleError(Reason.BUNDLE_ALTERED, bundle.MANIFEST, f"manifest.json: {place}: {first['msg']}") from error
-    for name, expected in manifest.files.items():
-        _verify(folder, name, expected)
-    for name in (bundle.MODEL, bundle.GOLDEN_INPUTS, bundle.GOLDEN_SCORES):
-        if name not in manifest.files:
-            raise BundleError(Reason.BUNDLE_INCOMPLETE, name, f"{name} is not listed in manifest.json")
-    return manifest, digest
-
-
-def _verify(folder: Path, name: str, expected: str) -> None:
-    path = folder / name
-    try:
-        if not path.resolve().is_relative_to(folder.resolve()):
-            raise BundleError(Reason.BUNDLE_ALTERED, name, f"{name} lies outside of the bundle")
-        if not path.is_file():
-            raise BundleError(
-                Reason.BUNDLE_INCOMPLETE, name, f"{name or 'a file without a name'} is missing from the bundle"
-            )
-        found = bundle.sha256_of(path)
-    except (OSError, ValueError, RuntimeError) as error:  # a name that is none, a loop of links, no permission
-        raise BundleError(Reason.BUNDLE_ALTERED, name, f"{name!r} cannot be read: {error}") from error
-    if found != expected:
-        raise BundleError(Reason.BUNDLE_ALTERED, name, f"sha256 of {name} is {found}, the manifest says {expected}")
-
-
-def read_golden(folder: Path, manifest: Manifest) -> tuple[NDArray[np.uint8], Scores]:
-    """Golden inputs [n, height, width, 3] and scores [n, classes]. Raises BundleError."""
-    inputs, scores = _array(folder, bundle.GOLDEN_INPUTS), _array(folder, bundle.GOLDEN_SCORES)
-    size = (manifest.preprocessing.height, manifest.preprocessing.width, 3)
-    count = len(manifest.golden)
-    if inputs.dtype != np.uint8 or inputs.shape != (count, *size) or scores.shape != (count, len(manifest.classes)):
-        raise BundleError(
-            Reason.BUNDLE_ALTERED,
-            bundle.GOLDEN_INPUTS,
-            f"golden inputs are {inputs.dtype} {inputs.shape} and scores {scores.shape}; "
-            f"the manifest has {count} samples of {size} and {len(manifest.classes)} classes",
-        )
-    if scores.dtype != np.float32:
-        raise BundleError(Reason.BUNDLE_ALTERED, bundle.GOLDEN_SCORES, f"golden scores are {scores.dtype}, not float32")
-    return inputs, scores
-
-
-def _array(folder: Path, name: str) -> NDArray[Any]:
-    """A .npy file, mapped before it is read, so that a header cannot ask for more memory than the file has bytes."""
-    try:
-        return np.array(np.lib.format.open_memmap(folder / name, mode="r"))
-    except Exception as error:
-        raise BundleError(Reason.BUNDLE_ALTERED, name, f"{name} does not load: {error}") from error

@@ -18,7 +18,8 @@ from autotrain_api.names import Reason, Stage
 from autotrain_api.outcome import Succeeded
 from autotrain_api.run import RunConfig
 from autotrain_server.engine import Scores
-from autotrain_server.predictor import BundleError, Predictor, read_verified, softmax
+from autotrain_server.predictor import Predictor, softmax
+from autotrain_server.reading import BundleError, read_verified
 from autotrain_trainer.data.pictures import Pictures, PictureSet
 from autotrain_trainer.export import check_parity, export
 from autotrain_trainer.failures import RunError

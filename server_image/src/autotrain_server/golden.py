@@ -1,0 +1,119 @@
+"""The golden pictures of a bundle: an engine must give their scores again, alone and among others."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autotrain_api import bundle
+from autotrain_api.bundle import Manifest
+from autotrain_api.names import Reason
+from autotrain_server.engine import Engine, Pictures, PrecisionError, Scores
+from autotrain_server.reading import BundleError
+
+
+class Golden(NamedTuple):
+    inputs: Pictures
+    """uint8 [n, height, width, 3]"""
+    scores: Scores
+    """float32 [n, classes], of the Float32 engine"""
+
+    @property
+    def scale(self) -> float:
+        return float(np.abs(self.scores).max()) or 1.0
+
+
+class Difference(NamedTuple):
+    value: float
+    """Largest |difference| of a score, in units of the largest |golden score|; NaN when a score is no number."""
+    where: str
+    """The batch shape in which it was seen."""
+
+
+def read_golden(folder: Path, manifest: Manifest) -> Golden:
+    """Golden inputs and scores in the manifest's shapes. Raises BundleError."""
+    inputs, scores = _array(folder, bundle.GOLDEN_INPUTS), _array(folder, bundle.GOLDEN_SCORES)
+    size = (manifest.preprocessing.height, manifest.preprocessing.width, 3)
+    count = len(manifest.golden)
+    if inputs.dtype != np.uint8 or inputs.shape != (count, *size) or scores.shape != (count, len(manifest.classes)):
+        raise BundleError(
+            Reason.BUNDLE_ALTERED,
+            bundle.GOLDEN_INPUTS,
+            f"golden inputs are {inputs.dtype} {inputs.shape} and scores {scores.shape}; "
+            f"the manifest has {count} samples of {size} and {len(manifest.classes)} classes",
+        )
+    if scores.dtype != np.float32:
+        raise BundleError(Reason.BUNDLE_ALTERED, bundle.GOLDEN_SCORES, f"golden scores are {scores.dtype}, not float32")
+    return Golden(inputs, scores)
+
+
+def check_golden(engine: Engine, golden: Golden, manifest: Manifest) -> None:
+    """Float32: every score within GOLDEN_TOLERANCE, every top class under its name. Raises BundleError."""
+    difference = largest_difference(engine, golden)
+    if not difference.value <= bundle.GOLDEN_TOLERANCE:
+        raise BundleError(
+            Reason.GOLDEN_MISMATCH,
+            bundle.GOLDEN_SCORES,
+            f"golden scores differ by {difference.value:.2g} of their scale {difference.where}; "
+            f"at most {bundle.GOLDEN_TOLERANCE:g} is allowed: the graph is not the one that was trained and measured",
+        )
+    for position, (top, sample) in enumerate(zip(golden.scores.argmax(axis=1), manifest.golden, strict=True)):
+        if manifest.classes[int(top)] != sample.prediction:
+            raise BundleError(
+                Reason.CLASSES_MISMATCH,
+                bundle.MANIFEST,
+                f"golden picture {position} is {manifest.classes[int(top)]!r} here and was "
+                f"{sample.prediction!r} when the model was made: the order of the classes differs",
+            )
+
+
+def check_tolerance(engine: Engine, golden: Golden, tolerance: float) -> None:
+    """A lower precision: every score within what the trainer's measurement allows. Raises PrecisionError, BundleError."""
+    difference = largest_difference(engine, golden)
+    if not difference.value <= tolerance:
+        raise PrecisionError(
+            f"golden scores in {engine.precision} differ by {difference.value:.2g} of their scale {difference.where} "
+            f"on this processor; the trainer's measurement allows {tolerance:.2g}"
+        )
+
+
+def largest_difference(engine: Engine, golden: Golden) -> Difference:
+    """Over all golden pictures together, one alone, and a mixed batch of each size between. Raises BundleError."""
+    found = Difference(0.0, "")
+    for positions, where in _batches(len(golden.inputs), engine.batch_sizes):
+        try:
+            scores = engine.scores(golden.inputs[positions])
+        except RuntimeError as error:
+            raise BundleError(Reason.GOLDEN_MISMATCH, bundle.MODEL, f"the graph does not run: {error}") from error
+        wanted = golden.scores[positions]
+        if scores.shape != wanted.shape:
+            raise BundleError(
+                Reason.GOLDEN_MISMATCH,
+                bundle.MODEL,
+                f"the graph gives scores of shape {scores.shape}, the golden ones have {wanted.shape}",
+            )
+        value = float(np.abs(scores - wanted).max()) / golden.scale
+        if not value <= found.value:
+            found = Difference(value, where)
+        if np.isnan(value):
+            break
+    return found
+
+
+def _batches(count: int, sizes: tuple[int, ...]) -> Iterator[tuple[NDArray[np.intp], str]]:
+    """Positions of golden pictures, so that every size of pass is run; few pictures are repeated to fill a batch."""
+    largest = max(sizes, default=count)
+    yield np.arange(max(count, largest)) % count, "in a full batch"
+    yield np.arange(1), "alone"
+    for size in sizes[1:-1]:
+        yield np.arange(size) % count, f"in a batch of {size}"
+
+
+def _array(folder: Path, name: str) -> NDArray[Any]:
+    """A .npy file, mapped before it is read, so that a header cannot ask for more memory than the file has bytes."""
+    try:
+        return np.array(np.lib.format.open_memmap(folder / name, mode="r"))
+    except Exception as error:
+        raise BundleError(Reason.BUNDLE_ALTERED, name, f"{name} does not load: {error}") from error

@@ -1,16 +1,18 @@
-"""Bundles in milliseconds: a linear classifier of mean colours as an ONNX graph, as the trainer leaves them."""
+"""Bundles in milliseconds, as the trainer leaves them: mean colours in a linear graph, and small convolutions."""
 
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from autotrain_api import bundle
-from autotrain_api.bundle import GoldenSample, Manifest, ResolvedPreprocessing
+from autotrain_api.bundle import GoldenSample, Manifest, PrecisionRecord, ResolvedPreprocessing
 from autotrain_api.outcome import MetricValue
 
 CLASSES = ("red", "green", "blue")
@@ -64,6 +66,71 @@ def write_bundle(folder: Path, classes: Sequence[str] = CLASSES, revision: str =
     np.save(folder / bundle.GOLDEN_SCORES, scores)
     Image.new("RGB", (40, 30), "white").save(folder / "report/loss.png")
     return sign(folder, manifest_of(folder, classes, revision))
+
+
+def convolutions(seed: int = 0, classes: int = 3, mean: float = 0.5, std: float = 0.25) -> bytes:
+    """uint8 [n, SIZE, SIZE, 3] -> float32 [n, classes]: two convolutions with random weights, as rounding is felt."""
+    random = np.random.default_rng(seed)
+    constants = {
+        "mean": np.full((1, 3, 1, 1), 255 * mean, np.float32),
+        "std": np.full((1, 3, 1, 1), 255 * std, np.float32),
+        "first": random.normal(0, 0.3, (16, 3, 3, 3)).astype(np.float32),
+        "second": random.normal(0, 0.1, (32, 16, 3, 3)).astype(np.float32),
+        "head": random.normal(0, 0.5, (32, classes)).astype(np.float32),
+        "bias": random.normal(0, 0.5, classes).astype(np.float32),
+    }
+    nodes = [
+        helper.make_node("Transpose", ["images"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("Cast", ["planes"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("Sub", ["pixels", "mean"], ["centred"]),
+        helper.make_node("Div", ["centred", "std"], ["unit"]),
+        helper.make_node("Conv", ["unit", "first"], ["a"], strides=[2, 2], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("Conv", ["b", "second"], ["c"], strides=[2, 2], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["c"], ["d"]),
+        helper.make_node("GlobalAveragePool", ["d"], ["e"]),
+        helper.make_node("Flatten", ["e"], ["f"]),
+        helper.make_node("Gemm", ["f", "head", "bias"], ["scores"]),
+    ]
+    made = helper.make_graph(
+        nodes,
+        "convolutions",
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["n", SIZE, SIZE, 3])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", classes])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def pictures(count: int, seed: int = 0) -> np.ndarray:
+    """Network inputs, uint8 [count, SIZE, SIZE, 3], each with a colour of its own under noise."""
+    random = np.random.default_rng(seed)
+    colours = random.integers(0, 256, (count, 1, 1, 3))
+    noise = random.integers(-40, 41, (count, SIZE, SIZE, 3))
+    return np.clip(colours + noise, 0, 255).astype(np.uint8)
+
+
+def write_convolutions(folder: Path, precisions: Sequence[PrecisionRecord] = (), golden: int = 8) -> str:
+    """A bundle of `convolutions`, with the golden scores of ONNX Runtime; returns its digest."""
+    (folder / "golden").mkdir(parents=True)
+    (folder / bundle.MODEL).write_bytes(convolutions())
+    inputs = pictures(golden)
+    session = onnxruntime.InferenceSession(convolutions(), providers=["CPUExecutionProvider"])
+    [scores] = session.run(None, {"images": inputs})
+    np.save(folder / bundle.GOLDEN_INPUTS, inputs)
+    np.save(folder / bundle.GOLDEN_SCORES, scores)
+    names = [CLASSES[int(top)] for top in scores.argmax(axis=1)]
+    manifest = manifest_of(folder, CLASSES, "v1-0000000001")
+    samples = [GoldenSample(prediction=name, label=name) for name in names]
+    return sign(folder, manifest.model_copy(update={"golden": samples, "precisions": list(precisions)}))
+
+
+def passed(precision: str = "BFloat16", tolerance: float = 0.05, **changes: Any) -> PrecisionRecord:
+    """The record of a precision that was measured and found good."""
+    facts = {"precision": precision, "engine": "openvino", "samples": 1000, "agreement": 1.0, "passed": True}
+    return PrecisionRecord(**{**facts, "tolerance": tolerance, "reason": "all agree", **changes})
 
 
 def manifest_of(folder: Path, classes: Sequence[str], revision: str) -> Manifest:

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import httpx
 import numpy as np
-import onnxruntime
 import pytest
 import yaml
 from PIL import Image, ImageDraw
@@ -27,8 +26,11 @@ from autotrain_api.names import ExitCode, Reason, Stage
 from autotrain_api.outcome import Failed, Progress, Succeeded, parse_outcome
 from autotrain_api.run import RunConfig, dump_run
 from autotrain_server.app import create_app
+from autotrain_server.engine import OpenVinoEngine, openvino_precisions
 from autotrain_server.model import Model
-from autotrain_server.predictor import Predictor, softmax
+from autotrain_server.onnxruntime_engine import OnnxRuntimeEngine
+from autotrain_server.predictor import Predictor
+from autotrain_server.preprocess import decode
 from autotrain_server.settings import Settings
 from autotrain_trainer import __main__ as trainer
 from autotrain_trainer.__main__ import app
@@ -152,7 +154,7 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 @pytest.fixture(scope="module")
 def predictor(trained: Trained) -> Predictor:
-    return Predictor.load(trained.folder, trained.outcome.bundle_sha256)
+    return Predictor.load(trained.folder, trained.outcome.bundle_sha256, "Float32")
 
 
 def rows_of(trained: Trained) -> list[dict[str, str]]:
@@ -249,14 +251,47 @@ def test_the_weights_give_the_served_scores_in_torch(trained, predictor, data):
     np.testing.assert_allclose(predictor.logits(images), wanted, atol=1e-4)
 
 
-def test_another_runtime_gives_the_same_scores(trained, predictor):
-    session = onnxruntime.InferenceSession(trained.folder / bundle.MODEL, providers=["CPUExecutionProvider"])
-    images = np.random.default_rng(0).integers(0, 256, (7, 32, 32, 3), dtype=np.uint8)
+@pytest.mark.parametrize("batch", [1, 2, 3, 7, 16, 64])
+def test_another_runtime_gives_the_same_scores_in_every_precision_and_batch(trained, data, batch):
+    able = openvino_precisions() & {"Float32", "BFloat16"}
+    tolerances = {"Float32": bundle.GOLDEN_TOLERANCE} | {r.precision: r.tolerance for r in trained.manifest.precisions}
+    model = trained.folder / bundle.MODEL
+    paths = sorted((data / "10 bars").iterdir()) + sorted((data / "2 discs").iterdir())
+    images = np.stack([decode(path.read_bytes(), trained.manifest.preprocessing) for path in paths[:64]])
+    parts = [images[start : start + batch] for start in range(0, 64, batch)]
 
-    [scores] = session.run(None, {session.get_inputs()[0].name: images})
+    oracle = OnnxRuntimeEngine(model)
+    wanted = np.concatenate([oracle.scores(part) for part in parts])
+    for precision in able:
+        engine = OpenVinoEngine(model, precision)
+        scores = np.concatenate([engine.scores(part) for part in parts])
+        assert np.abs(scores - wanted).max() <= tolerances[precision] * np.abs(wanted).max(), precision
 
-    np.testing.assert_allclose(predictor.logits(images), scores, atol=1e-4)
-    assert softmax(scores).sum(axis=1) == pytest.approx(np.ones(7))
+
+def test_what_a_lower_precision_costs_is_measured_on_all_there_is(trained):
+    [record] = trained.manifest.precisions
+    able = "BFloat16" in openvino_precisions()
+
+    assert (record.precision, record.engine) == ("BFloat16", "openvino")
+    assert record.samples == (3 * PER_CLASS if able else 0)
+    assert record.passed == able, record.reason
+    assert not able or record.metric.low <= record.metric.value <= record.metric.high
+    assert (
+        f"- BFloat16 with openvino: {'passed' if able else 'not served'}, "
+        in (trained.folder / "report/model_card.md").read_text()
+    )
+
+
+def test_the_server_takes_the_precision_that_was_measured_where_its_processor_has_it(trained, predictor, data):
+    able = "BFloat16" in openvino_precisions()
+    pictures = [path.read_bytes() for path in sorted((data / "rings").glob("*.jpg"))]
+
+    chosen = Predictor.load(trained.folder)
+
+    assert chosen.engine.precision == ("BFloat16" if able else "Float32")
+    assert bool(chosen.precision_note) != able
+    answers, exact = chosen.predict(pictures), predictor.predict(pictures)
+    assert [answer.prediction for answer in answers] == [answer.prediction for answer in exact]
 
 
 @pytest.mark.parametrize("names", [["rings/0.jpg"], ["rings/0.jpg", "2 discs/1.png"]], ids=["one", "two"])

@@ -92,7 +92,7 @@ def largest_difference(engine: Engine, golden: Golden) -> Difference:
             raise BundleError(
                 Reason.GOLDEN_MISMATCH,
                 bundle.MODEL,
-                f"the graph gives scores of shape {scores.shape}, the golden ones have {wanted.shape}",
+                f"the graph gives {_words(scores)}, the golden scores are {_words(wanted)}",
             )
         value = float(np.abs(scores - wanted).max()) / golden.scale
         if not value <= found.value:
@@ -100,6 +100,10 @@ def largest_difference(engine: Engine, golden: Golden) -> Difference:
         if np.isnan(value):
             break
     return found
+
+
+def _words(scores: Scores) -> str:
+    return " x ".join(map(str, scores.shape[1:])) + f" scores for each of {len(scores)} pictures"
 
 
 def _batches(count: int, sizes: tuple[int, ...]) -> Iterator[tuple[NDArray[np.intp], str]]:

@@ -21,7 +21,7 @@ from autotrain_server.preprocess import MAX_PIXELS, Pixels, decode
 from autotrain_server.reading import BundleError as BundleError
 from autotrain_server.reading import read_verified as read_verified
 
-PRECISION_HINT = "Take serving.precision Auto or Float32, or train again where the precision can be measured."
+PRECISION_HINT = "Take serving.precision Auto or Float32, or train again where it can be measured."
 
 
 class Scored(NamedTuple):

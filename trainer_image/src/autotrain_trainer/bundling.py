@@ -26,6 +26,7 @@ from autotrain_trainer.failures import RunError
 from autotrain_trainer.fit import History
 from autotrain_trainer.measure import confusion, measure, worst_classes
 from autotrain_trainer.model import Network
+from autotrain_trainer.precision import measure_precisions, sample_of
 from autotrain_trainer.report import model_card, write_report
 from autotrain_trainer.resolved import Resolved
 
@@ -102,6 +103,7 @@ def make_bundle(
         classes=list(classes),
         preprocessing=preprocessing,
         metrics=measure(predicted, published.targets, len(classes), run.metric),
+        precisions=measure_precisions(partial, sample_of(pictures, scores, engine), run.metric),
         golden=golden,
         resolved=resolved.model_dump()
         | {

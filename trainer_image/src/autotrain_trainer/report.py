@@ -139,6 +139,10 @@ def model_card(manifest: Manifest, damaged: Sequence[str]) -> str:
     resolved = "\n".join(
         f"- {name.replace('_', ' ')}: {_words(value)}" for name, value in manifest.resolved.items() if name != "damaged"
     )
+    precisions = "\n".join(
+        f"- {record.precision} with {record.engine}: {'passed' if record.passed else 'not served'}, {record.reason}"
+        for record in manifest.precisions
+    )
     left_out = "".join(f"\n- {line}" for line in damaged) or " none"
     return f"""# {manifest.name}
 
@@ -149,7 +153,10 @@ Classes: {", ".join(manifest.classes)}.
 |---|---|---|---|
 {metrics}
 
-Measured through the server's own code on pictures that were not trained on.
+Measured through the server's own code, in Float32, on pictures that were not trained on.
+Lower precisions beside it:
+
+{precisions or "- none was measured"}
 
 Backbone `{manifest.recipe["model"]["backbone"]}`, data `{manifest.recipe["data"]["uri"]}`.
 

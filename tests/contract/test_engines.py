@@ -1,0 +1,232 @@
+"""Two runtimes, one interface: the same scores in every batch size, precision and thread; and what a server makes of it."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+import onnx_bundle
+from autotrain_api import bundle
+from autotrain_api.names import Reason
+from autotrain_server.engine import EngineError, OpenVinoEngine, PrecisionError, openvino_precisions
+from autotrain_server.model import Model
+from autotrain_server.onnxruntime_engine import OnnxRuntimeEngine
+from autotrain_server.predictor import BundleError, Predictor
+
+ABLE = "BFloat16" in openvino_precisions()
+"""Whether this processor has bfloat16; both answers are tested, each on its machine."""
+BFLOAT16_TOLERANCE = 0.05
+PICTURES = onnx_bundle.pictures(64)
+
+
+@pytest.fixture(scope="module")
+def oracle() -> OnnxRuntimeEngine:
+    return OnnxRuntimeEngine(onnx_bundle.convolutions())
+
+
+@pytest.fixture(scope="module")
+def float32() -> OpenVinoEngine:
+    return OpenVinoEngine(onnx_bundle.convolutions())
+
+
+def far(scores: np.ndarray, wanted: np.ndarray) -> float:
+    return float(np.abs(scores - wanted).max() / np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 4, 7, 8, 16, 31, 64])
+def test_both_engines_give_the_same_scores_in_every_batch_size(oracle, float32, batch):
+    parts = [PICTURES[start : start + batch] for start in range(0, 64, batch)]
+
+    wanted, scores = (np.concatenate([engine.scores(part) for part in parts]) for engine in (oracle, float32))
+
+    assert scores.dtype == wanted.dtype == np.float32
+    assert far(scores, wanted) <= 1e-5
+    assert far(scores, float32.scores(PICTURES)) <= 1e-6
+
+
+def test_bfloat16_is_near_or_refused_by_name(oracle):
+    if not ABLE:
+        with pytest.raises(PrecisionError, match="no BFloat16 on this processor"):
+            OpenVinoEngine(onnx_bundle.convolutions(), "BFloat16")
+        return
+    engine = OpenVinoEngine(onnx_bundle.convolutions(), "BFloat16")
+    for batch in (1, 3, 16, 64):
+        difference = far(engine.scores(PICTURES[:batch]), oracle.scores(PICTURES[:batch]))
+        assert 1e-6 < difference <= BFLOAT16_TOLERANCE
+
+
+def test_onnx_runtime_has_no_precision_but_the_graph_s():
+    with pytest.raises(PrecisionError, match="not in BFloat16"):
+        OnnxRuntimeEngine(onnx_bundle.convolutions(), "BFloat16")
+
+
+def test_onnx_runtime_without_a_gpu_says_so():
+    with pytest.raises(EngineError, match="GPU"):
+        OnnxRuntimeEngine(onnx_bundle.convolutions(), gpu=True)
+
+
+@pytest.mark.parametrize("engine", [OpenVinoEngine, OnnxRuntimeEngine])
+def test_a_graph_that_is_none_is_an_engine_error(engine):
+    with pytest.raises(EngineError, match="cannot"):
+        engine(b"not a graph")
+
+
+@pytest.mark.parametrize("engine", [OpenVinoEngine, OnnxRuntimeEngine])
+def test_pictures_of_another_size_are_an_error_and_the_next_call_is_answered(engine):
+    running = engine(onnx_bundle.convolutions())
+
+    with pytest.raises(RuntimeError):
+        running.scores(np.zeros((2, 5, 5, 3), np.uint8))
+
+    assert running.scores(PICTURES[:2]).shape == (2, 3)
+
+
+@pytest.mark.parametrize("name", ["oracle", "float32"])
+def test_threads_do_not_see_each_other_s_pictures(name, request):
+    engine = request.getfixturevalue(name)
+    wanted = engine.scores(PICTURES)
+
+    with ThreadPoolExecutor(4) as threads:
+        rows = list(threads.map(lambda i: engine.scores(PICTURES[i : i + 1 + i % 5]), list(range(59)) * 4))
+
+    for i, scores in zip(list(range(59)) * 4, rows, strict=True):
+        np.testing.assert_allclose(scores, wanted[i : i + 1 + i % 5], atol=1e-5)
+
+
+def test_scores_are_the_caller_s_to_keep(float32):
+    first = float32.scores(PICTURES[:1])
+    kept = first.copy()
+    float32.scores(PICTURES[1:2])
+
+    assert (first == kept).all()
+
+
+def test_a_server_on_the_cpu_does_not_import_onnx_runtime():
+    code = "import sys, autotrain_server.app; sys.exit('onnxruntime' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# --- the precision that is served
+
+
+def test_auto_takes_bfloat16_when_it_was_measured_and_the_processor_has_it(tmp_path):
+    onnx_bundle.write_convolutions(tmp_path / "bundle", [onnx_bundle.passed()])
+
+    predictor = Predictor.load(tmp_path / "bundle")
+
+    assert predictor.engine.precision == ("BFloat16" if ABLE else "Float32")
+    assert predictor.precision_note == (
+        "" if ABLE else "Float32 instead of BFloat16: this processor has no BFloat16 in openvino"
+    )
+
+
+def test_float32_is_served_when_it_is_asked_for(tmp_path):
+    onnx_bundle.write_convolutions(tmp_path / "bundle", [onnx_bundle.passed()])
+
+    predictor = Predictor.load(tmp_path / "bundle", precision="Float32")
+
+    assert (predictor.engine.precision, predictor.precision_note) == ("Float32", "")
+
+
+UNAVAILABLE = {
+    "nothing measured": ([], "no BFloat16 measurement for openvino is in the bundle"),
+    "not passed": ([onnx_bundle.passed(passed=False, reason="90 % agree")], "did not pass: 90 % agree"),
+    "other scores than the trainer's": (
+        [onnx_bundle.passed(tolerance=1e-7)],
+        "golden scores in BFloat16 differ by" if ABLE else "this processor has no BFloat16",
+    ),
+}
+
+
+@pytest.mark.parametrize(("records", "words"), UNAVAILABLE.values(), ids=UNAVAILABLE)
+def test_auto_falls_back_and_the_log_says_why(tmp_path, caplog, records, words):
+    onnx_bundle.write_convolutions(tmp_path / "bundle", records)
+    model = Model(tmp_path / "bundle")
+    model.start()
+    model.wait()
+
+    assert model.predictor.engine.precision == "Float32"
+    assert words in model.predictor.precision_note
+    assert words in caplog.text
+
+
+@pytest.mark.parametrize(("records", "words"), UNAVAILABLE.values(), ids=UNAVAILABLE)
+def test_a_named_precision_that_cannot_be_had_is_not_ready_with_a_hint(tmp_path, records, words):
+    onnx_bundle.write_convolutions(tmp_path / "bundle", records)
+    model = Model(tmp_path / "bundle", precision="BFloat16")
+    model.start()
+    model.wait()
+
+    assert model.predictor is None
+    assert model.error.reason == Reason.PRECISION_UNAVAILABLE
+    assert words in model.error.told()
+    assert model.error.told().endswith(
+        "Take serving.precision Auto or Float32, or train again where it can be measured."
+    )
+
+
+def test_eight_bits_are_refused_without_a_measurement(tmp_path):
+    onnx_bundle.write_convolutions(tmp_path / "bundle", [onnx_bundle.passed()])
+
+    with pytest.raises(BundleError, match="no Int8 measurement for openvino is in the bundle") as caught:
+        Predictor.load(tmp_path / "bundle", precision="Int8")
+
+    assert caught.value.reason == Reason.PRECISION_UNAVAILABLE
+
+
+# --- graphs that were altered and signed again
+
+
+def altered(folder: Path, model: bytes) -> BundleError:
+    (folder / bundle.MODEL).write_bytes(model)
+    onnx_bundle.sign(folder, bundle.read_manifest(folder))
+    with pytest.raises(BundleError) as caught:
+        Predictor.load(folder)
+    return caught.value
+
+
+def zeroed(name: str) -> bytes:
+    model = onnx.load_from_string(onnx_bundle.convolutions())
+    tensor = next(tensor for tensor in model.graph.initializer if tensor.name == name)
+    tensor.CopyFrom(numpy_helper.from_array(np.zeros_like(numpy_helper.to_array(tensor)), name))
+    return model.SerializeToString()
+
+
+MUTATIONS = {
+    "another mean": onnx_bundle.convolutions(mean=0.49),
+    "another std": onnx_bundle.convolutions(std=0.24),
+    "the weights of another model": onnx_bundle.convolutions(seed=1),
+    **{f"{name} is zero": zeroed(name) for name in ("mean", "first", "second", "head", "bias")},
+}
+
+
+@pytest.mark.parametrize("model", MUTATIONS.values(), ids=MUTATIONS)
+def test_an_altered_graph_is_found_by_its_golden_scores_though_every_digest_is_right(tmp_path, model):
+    onnx_bundle.write_convolutions(tmp_path / "bundle", [onnx_bundle.passed()])
+
+    error = altered(tmp_path / "bundle", model)
+
+    assert (error.reason, error.file) == (Reason.GOLDEN_MISMATCH, bundle.GOLDEN_SCORES)
+    assert "of their scale" in str(error)
+
+
+def test_a_graph_with_another_number_of_classes_is_named(tmp_path):
+    onnx_bundle.write_convolutions(tmp_path / "bundle")
+
+    error = altered(tmp_path / "bundle", onnx_bundle.convolutions(classes=4))
+
+    assert (error.reason, error.file) == (Reason.GOLDEN_MISMATCH, bundle.MODEL)
+    assert "the graph gives 4 scores for each of 16 pictures, the golden scores are 3 scores" in str(error)
+
+
+def test_float32_is_checked_whatever_is_served(tmp_path):
+    """A tolerance that lets everything pass does not open the door to another model."""
+    onnx_bundle.write_convolutions(tmp_path / "bundle", [onnx_bundle.passed(tolerance=1e9)])
+
+    assert altered(tmp_path / "bundle", onnx_bundle.convolutions(seed=1)).reason == Reason.GOLDEN_MISMATCH

@@ -1,0 +1,139 @@
+"""What a lower precision costs: measured here through the server's engine; a server decides by the record."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autotrain_api import bundle
+from autotrain_api.bundle import PairedDifference, PrecisionRecord
+from autotrain_server.engine import Engine, OpenVinoEngine, Pictures, Scores
+from autotrain_server.golden import Golden, largest_difference
+from autotrain_server.predictor import softmax
+from autotrain_server.reading import BundleError
+from autotrain_trainer.data.pictures import PictureSet
+from autotrain_trainer.measure import paired
+
+MEASURED: tuple[Literal["BFloat16"], ...] = ("BFloat16",)
+"""Precisions below Float32 that are compared with it."""
+LEAST_PICTURES = 1_000
+"""So many pictures are compared when there are that many; training pictures do."""
+AGREEMENT = 0.99
+NLL_DIFFERENCE = 0.01
+TOLERANCE_FACTOR = 3.0
+"""A server accepts golden scores that differ by so many times the largest difference seen here: other processors sum in
+another order."""
+TOLERANCE_FLOOR = 0.01
+CHUNK = 64
+SMALLEST = 1e-12
+
+Open = Callable[[Path, str], Engine]
+
+
+class Sample(NamedTuple):
+    """Pictures that both precisions answer; the first `published` of them carry the metric."""
+
+    pixels: list[Pictures]
+    """Parts, each uint8 [n, height, width, 3]"""
+    targets: NDArray[np.int64]
+    float32: Scores
+    published: int
+
+
+def measure_precisions(folder: Path, sample: Sample, metric: str) -> list[PrecisionRecord]:
+    """A record for each precision below Float32 of the model and the golden files in `folder`."""
+    golden = Golden(np.load(folder / bundle.GOLDEN_INPUTS), np.load(folder / bundle.GOLDEN_SCORES))
+    return [measure_precision(name, folder / bundle.MODEL, sample, golden, metric) for name in MEASURED]
+
+
+def measure_precision(
+    precision: Literal["BFloat16", "Int8"],
+    model: Path,
+    sample: Sample,
+    golden: Golden,
+    metric: str,
+    open_engine: Open = OpenVinoEngine,
+) -> PrecisionRecord:
+    """The record of `precision`, passed or not, with the reason in words."""
+    try:
+        engine = open_engine(model, precision)
+        lower = np.concatenate([scores_of(engine, part) for part in sample.pixels])
+        difference = largest_difference(engine, golden).value
+    except (RuntimeError, BundleError) as error:
+        return PrecisionRecord(
+            precision=precision,
+            engine=OpenVinoEngine.name,
+            samples=0,
+            passed=False,
+            reason=f"could not be measured: {error}",
+        )
+    agreement = float(np.mean(lower.argmax(axis=1) == sample.float32.argmax(axis=1)))
+    nll = float(np.mean(nll_of(lower, sample.targets) - nll_of(sample.float32, sample.targets)))
+    of_metric = metric_difference(metric, lower, sample)
+    passed, reason = verdict(agreement, nll, difference, len(lower))
+    return PrecisionRecord(
+        precision=precision,
+        engine=engine.name,
+        samples=len(lower),
+        agreement=agreement,
+        nll_difference=nll if np.isfinite(nll) else 0.0,
+        metric=of_metric,
+        tolerance=max(TOLERANCE_FLOOR, TOLERANCE_FACTOR * difference) if np.isfinite(difference) else 0.0,
+        passed=passed,
+        reason=reason,
+    )
+
+
+def verdict(agreement: float, nll: float, golden: float, samples: int) -> tuple[bool, str]:
+    """Whether it passed, and the figures in words."""
+    checks = (
+        (agreement >= AGREEMENT, f"{agreement:.2%} have the same class ({AGREEMENT:.0%} are wanted)"),
+        (nll <= NLL_DIFFERENCE, f"the NLL differs by {nll:+.4f} (at most {NLL_DIFFERENCE:+.2f})"),
+        (bool(np.isfinite(golden)), f"golden scores differ by {golden:.2g} of their scale"),
+    )
+    failed = [words for good, words in checks if not good]
+    return not failed, f"of {samples} pictures " + "; ".join(failed or [words for _, words in checks])
+
+
+def sample_of(pictures: PictureSet, published: Scores, float32: Engine) -> Sample:
+    """The published pictures with their Float32 scores, and others until there are LEAST_PICTURES of them."""
+    pixels, targets, scores = [pictures.published.pixels], [pictures.published.targets], [published]
+    _, height, width, _ = pixels[0].shape
+    rest = [pictures.validation] if pictures.test else []
+    for side in (*rest, pictures.train):
+        missing = LEAST_PICTURES - sum(map(len, targets))
+        if missing <= 0:
+            break
+        chosen = np.unique(np.linspace(0, len(side) - 1, min(missing, len(side))).astype(np.int64))
+        pixels.append(centre(side.pixels[chosen], height, width))
+        targets.append(side.targets[chosen])
+        scores.append(scores_of(float32, pixels[-1]))
+    return Sample(pixels, np.concatenate(targets), np.concatenate(scores), len(published))
+
+
+def centre(pixels: Pictures, height: int, width: int) -> Pictures:
+    """The middle of pictures that may be larger than the network's input."""
+    top, left = (pixels.shape[1] - height) // 2, (pixels.shape[2] - width) // 2
+    return pixels[:, top : top + height, left : left + width]
+
+
+def scores_of(engine: Engine, pixels: Pictures) -> Scores:
+    """float32 [n, classes], in parts, since pixels may lie in a file that is larger than memory."""
+    starts = range(0, len(pixels), CHUNK)
+    return np.concatenate([engine.scores(np.ascontiguousarray(pixels[start : start + CHUNK])) for start in starts])
+
+
+def nll_of(scores: Scores, targets: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Negative log-likelihood of each picture's label."""
+    likelihood = softmax(scores)[np.arange(len(targets)), targets]
+    return np.asarray(-np.log(np.maximum(likelihood, SMALLEST)))
+
+
+def metric_difference(metric: str, lower: Scores, sample: Sample) -> PairedDifference:
+    """The gate's metric on the published pictures, this precision minus Float32."""
+    count = sample.published
+    predicted, wanted = lower[:count].argmax(axis=1), sample.float32[:count].argmax(axis=1)
+    value, low, high = paired(metric, predicted, wanted, sample.targets[:count], lower.shape[1])
+    return PairedDifference(name=metric, value=value, low=low, high=high)

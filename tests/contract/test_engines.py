@@ -17,6 +17,7 @@ from autotrain_server.engine import EngineError, OpenVinoEngine, PrecisionError,
 from autotrain_server.model import Model
 from autotrain_server.onnxruntime_engine import OnnxRuntimeEngine
 from autotrain_server.predictor import BundleError, Predictor
+from autotrain_trainer.quantise import quantise
 
 ABLE = "BFloat16" in openvino_precisions()
 """Whether this processor has bfloat16; both answers are tested, each on its machine."""
@@ -169,6 +170,64 @@ def test_a_named_precision_that_cannot_be_had_is_not_ready_with_a_hint(tmp_path,
     assert model.error.told().endswith(
         "Take serving.precision Auto or Float32, or train again where it can be measured."
     )
+
+
+@pytest.fixture(scope="module")
+def eight_bits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The convolutions in eight bits, as the trainer makes them."""
+    folder = tmp_path_factory.mktemp("int8")
+    (folder / "model.onnx").write_bytes(onnx_bundle.convolutions())
+    quantise(folder / "model.onnx", folder / bundle.MODEL_INT8, onnx_bundle.pictures(128, seed=1))
+    return folder / bundle.MODEL_INT8
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 7, 16, 64])
+def test_eight_bits_are_the_same_in_both_engines_and_every_batch_size(eight_bits, oracle, batch):
+    """OpenVINO answers wrongly in eight bits when the batch is free; the engine fixes it."""
+    engine, other = OpenVinoEngine(eight_bits, "Int8"), OnnxRuntimeEngine(eight_bits)
+    parts = [PICTURES[start : start + batch] for start in range(0, 64, batch)]
+
+    scores, wanted = (np.concatenate([one.scores(part) for part in parts]) for one in (engine, other))
+
+    assert far(scores, wanted) <= 0.03
+    assert 1e-4 < far(scores, oracle.scores(PICTURES)) <= 0.1
+
+
+def with_eight_bits(folder: Path, graph: Path | None, tolerance: float = 0.1) -> None:
+    onnx_bundle.write_convolutions(folder, [onnx_bundle.passed(), onnx_bundle.passed("Int8", tolerance)])
+    if graph is not None:
+        (folder / bundle.MODEL_INT8).write_bytes(graph.read_bytes())
+    onnx_bundle.sign(folder, bundle.read_manifest(folder))
+
+
+def test_eight_bits_are_served_to_those_who_ask(tmp_path, eight_bits):
+    with_eight_bits(tmp_path / "bundle", eight_bits)
+
+    asked, auto = (Predictor.load(tmp_path / "bundle", precision=name) for name in ("Int8", "Auto"))
+
+    assert (asked.engine.precision, asked.precision_note) == ("Int8", "")
+    assert auto.engine.precision != "Int8"
+    assert far(asked.logits(PICTURES), auto.logits(PICTURES)) <= 0.1
+
+
+def test_a_passed_record_without_its_graph_is_incomplete(tmp_path):
+    with_eight_bits(tmp_path / "bundle", None)
+
+    with pytest.raises(BundleError) as caught:
+        Predictor.load(tmp_path / "bundle", precision="Int8")
+
+    assert (caught.value.reason, caught.value.file) == (Reason.BUNDLE_INCOMPLETE, bundle.MODEL_INT8)
+
+
+def test_eight_bits_of_another_model_are_refused(tmp_path, eight_bits):
+    (tmp_path / "other.onnx").write_bytes(onnx_bundle.convolutions(seed=1))
+    quantise(tmp_path / "other.onnx", tmp_path / "other8.onnx", PICTURES)
+    with_eight_bits(tmp_path / "bundle", tmp_path / "other8.onnx")
+
+    with pytest.raises(BundleError, match="golden scores in Int8 differ by") as caught:
+        Predictor.load(tmp_path / "bundle", precision="Int8")
+
+    assert caught.value.reason == Reason.PRECISION_UNAVAILABLE
 
 
 def test_eight_bits_are_refused_without_a_measurement(tmp_path):

@@ -269,12 +269,14 @@ def test_another_runtime_gives_the_same_scores_in_every_precision_and_batch(trai
 
 
 def test_what_a_lower_precision_costs_is_measured_on_all_there_is(trained):
-    [record] = trained.manifest.precisions
+    record, eight_bits = trained.manifest.precisions
     able = "BFloat16" in openvino_precisions()
 
     assert (record.precision, record.engine) == ("BFloat16", "openvino")
     assert record.samples == (3 * PER_CLASS if able else 0)
     assert record.passed == able, record.reason
+    assert (eight_bits.precision, eight_bits.samples) == ("Int8", 3 * PER_CLASS)
+    assert (bundle.MODEL_INT8 in trained.manifest.files) == eight_bits.passed
     assert not able or record.metric.low <= record.metric.value <= record.metric.high
     assert (
         f"- BFloat16 with openvino: {'passed' if able else 'not served'}, "

@@ -2,6 +2,7 @@
 
     manifest.json        written last; makes the folder a bundle
     model.onnx           uint8 NHWC in, free batch dimension, normalisation inside; logits out
+    model_int8.onnx      the same graph in eight bits (QDQ), when its record in `precisions` passed
     weights.safetensors  the trained weights, for resuming and fine-tuning
     golden/inputs.npy    uint8 [n, height, width, 3], as the engine gets them
     golden/scores.npy    float32 [n, classes], logits of the Float32 engine
@@ -24,6 +25,7 @@ from autotrain_api.trainingjob import REVISION_PATTERN, Task
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 MODEL = "model.onnx"
+MODEL_INT8 = "model_int8.onnx"
 WEIGHTS = "weights.safetensors"
 GOLDEN_INPUTS = "golden/inputs.npy"
 GOLDEN_SCORES = "golden/scores.npy"

@@ -56,7 +56,7 @@ class OpenVinoEngine:
     name = "openvino"
 
     def __init__(
-        self, model: "Path | bytes | openvino.Model", precision: str = "Float32", threads: int | None = None
+        self, model: Path | bytes | openvino.Model, precision: str = "Float32", threads: int | None = None
     ) -> None:
         """Compile `model`: an ONNX file, its bytes, or what `read_graph` gave. Raises EngineError, PrecisionError."""
         if precision not in openvino_precisions():
@@ -67,29 +67,49 @@ class OpenVinoEngine:
         self.streams = streams + 1
         graph = read_graph(model) if isinstance(model, Path | bytes) else model
         self.batch_sizes = pass_sizes(graph)
+        self._own = _Requests()
         settings = {
             "INFERENCE_PRECISION_HINT": HINTS[precision],
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": str(count),
             "NUM_STREAMS": str(streams),
         }
-        self._own = threading.local()
         try:
-            self._compiled = openvino.Core().compile_model(graph, "CPU", settings)
+            self._compiled = self._compile(graph, settings)
         except RuntimeError as error:
             raise EngineError(f"OpenVINO cannot compile the graph: {first_line(error)}") from error
+
+    def _compile(self, graph: openvino.Model, settings: dict[str, str]) -> dict[int, openvino.CompiledModel]:
+        """Size of a pass -> what runs it. Eight bits need fixed shapes: with a free batch they answer wrongly."""
+        core = openvino.Core()
+        if self.precision != "Int8":
+            compiled = core.compile_model(graph, "CPU", settings)
+            return dict.fromkeys(self.batch_sizes, compiled)
+        found = {}
+        for size in self.batch_sizes:
+            fixed = graph.clone()
+            fixed.reshape([size, *list(graph.input(0).partial_shape)[1:]])
+            found[size] = core.compile_model(fixed, "CPU", settings)
+        return found
 
     def scores(self, images: Pictures) -> Scores:
         """See Engine."""
         return np.concatenate([self._run(part) for part in passes(images, self.batch_sizes)])
 
     def _run(self, images: Pictures) -> Scores:
-        """One pass. Each thread has a request of its own and keeps it: making one costs more than a small pass."""
-        request = getattr(self._own, "request", None)
-        if request is None:
-            request = self._own.request = self._compiled.create_infer_request()
-        result = request.infer({0: images})
+        """One pass."""
+        own, size = self._own.requests, len(images)
+        if size not in own:
+            own[size] = self._compiled[size].create_infer_request()
+        result = own[size].infer({0: images})
         return np.array(next(iter(result.values())), dtype=np.float32)
+
+
+class _Requests(threading.local):
+    """Size of a pass -> this thread's request for it. It is kept: making one costs more than a small pass."""
+
+    def __init__(self) -> None:
+        self.requests: dict[int, openvino.InferRequest] = {}
 
 
 def read_graph(model: Path | bytes) -> openvino.Model:

@@ -101,12 +101,21 @@ def _on_cpu(model: Path, manifest: Manifest, golden: Golden, asked: str) -> tupl
         return float32, choice.note
     del float32  # its memory goes before the other one is compiled
     try:
+        if choice.precision == "Int8":
+            graph = read_graph(_listed(model.parent, bundle.MODEL_INT8, manifest))
         engine = OpenVinoEngine(graph, choice.precision)
         check_tolerance(engine, golden, choice.tolerance)
     except EngineError as error:
         choice = fall_back(asked, str(error))
         return OpenVinoEngine(graph), choice.note
     return engine, ""
+
+
+def _listed(folder: Path, name: str, manifest: Manifest) -> Path:
+    """A file whose digest was verified. Raises BundleError."""
+    if name not in manifest.files:
+        raise BundleError(Reason.BUNDLE_INCOMPLETE, name, f"{name} is not listed in manifest.json")
+    return folder / name
 
 
 def _on_gpu(model: Path, manifest: Manifest, golden: Golden, asked: str) -> tuple[Engine, str]:

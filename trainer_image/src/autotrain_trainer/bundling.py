@@ -26,7 +26,7 @@ from autotrain_trainer.failures import RunError
 from autotrain_trainer.fit import History
 from autotrain_trainer.measure import confusion, measure, worst_classes
 from autotrain_trainer.model import Network
-from autotrain_trainer.precision import measure_precisions, sample_of
+from autotrain_trainer.precision import calibration_of, measure_precisions, sample_of
 from autotrain_trainer.report import model_card, write_report
 from autotrain_trainer.resolved import Resolved
 
@@ -35,7 +35,18 @@ GOLDEN_CLOSE = 8
 """How many golden pictures are chosen for their small margin between the first two classes."""
 READABLE = 0o644
 """Serving pods may run as another user."""
-PACKAGES = ("torch", "torchvision", "timm", "fastai", "onnx", "openvino", "pillow", "simplejpeg", "numpy")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "timm",
+    "fastai",
+    "onnx",
+    "onnxruntime",
+    "openvino",
+    "pillow",
+    "simplejpeg",
+    "numpy",
+)
 
 
 def output_folder(run: RunConfig) -> Path:
@@ -103,7 +114,9 @@ def make_bundle(
         classes=list(classes),
         preprocessing=preprocessing,
         metrics=measure(predicted, published.targets, len(classes), run.metric),
-        precisions=measure_precisions(partial, sample_of(pictures, scores, engine), run.metric),
+        precisions=measure_precisions(
+            partial, sample_of(pictures, scores, engine), calibration_of(pictures), run.metric
+        ),
         golden=golden,
         resolved=resolved.model_dump()
         | {

@@ -15,20 +15,20 @@ from autotrain_server.predictor import softmax
 from autotrain_server.reading import BundleError
 from autotrain_trainer.data.pictures import PictureSet
 from autotrain_trainer.measure import paired
+from autotrain_trainer.quantise import CALIBRATION_PICTURES, quantise
 
-MEASURED: tuple[Literal["BFloat16"], ...] = ("BFloat16",)
-"""Precisions below Float32 that are compared with it."""
 LEAST_PICTURES = 1_000
 """So many pictures are compared when there are that many; training pictures do."""
 AGREEMENT = 0.99
 NLL_DIFFERENCE = 0.01
-TOLERANCE_FACTOR = 3.0
-"""A server accepts golden scores that differ by so many times the largest difference seen here: other processors sum in
-another order."""
+TOLERANCE_FACTORS = {"BFloat16": 3.0, "Int8": 1.5}
+"""A server accepts golden scores that differ by so many times the largest difference seen here: other processors round
+and sum in another order. Integers are exact everywhere, so eight bits get less room."""
 TOLERANCE_FLOOR = 0.01
 CHUNK = 64
 SMALLEST = 1e-12
 
+Lower = Literal["BFloat16", "Int8"]
 Open = Callable[[Path, str], Engine]
 
 
@@ -42,14 +42,29 @@ class Sample(NamedTuple):
     published: int
 
 
-def measure_precisions(folder: Path, sample: Sample, metric: str) -> list[PrecisionRecord]:
-    """A record for each precision below Float32 of the model and the golden files in `folder`."""
+def measure_precisions(folder: Path, sample: Sample, calibration: Pictures, metric: str) -> list[PrecisionRecord]:
+    """A record for each precision below Float32; the graph in eight bits stays in `folder` when it passed."""
     golden = Golden(np.load(folder / bundle.GOLDEN_INPUTS), np.load(folder / bundle.GOLDEN_SCORES))
-    return [measure_precision(name, folder / bundle.MODEL, sample, golden, metric) for name in MEASURED]
+    return [
+        measure_precision("BFloat16", folder / bundle.MODEL, sample, golden, metric),
+        _measure_int8(folder, sample, golden, calibration, metric),
+    ]
+
+
+def _measure_int8(folder: Path, sample: Sample, golden: Golden, calibration: Pictures, metric: str) -> PrecisionRecord:
+    graph = folder / bundle.MODEL_INT8
+    try:
+        quantise(folder / bundle.MODEL, graph, calibration)
+    except Exception as error:  # noqa: BLE001 - a graph may hold what cannot be quantised; the model is good without
+        return _not_measured("Int8", f"{type(error).__name__}: {error}")
+    record = measure_precision("Int8", graph, sample, golden, metric)
+    if not record.passed:
+        graph.unlink()
+    return record
 
 
 def measure_precision(
-    precision: Literal["BFloat16", "Int8"],
+    precision: Lower,
     model: Path,
     sample: Sample,
     golden: Golden,
@@ -62,13 +77,7 @@ def measure_precision(
         lower = np.concatenate([scores_of(engine, part) for part in sample.pixels])
         difference = largest_difference(engine, golden).value
     except (RuntimeError, BundleError) as error:
-        return PrecisionRecord(
-            precision=precision,
-            engine=OpenVinoEngine.name,
-            samples=0,
-            passed=False,
-            reason=f"could not be measured: {error}",
-        )
+        return _not_measured(precision, str(error))
     agreement = float(np.mean(lower.argmax(axis=1) == sample.float32.argmax(axis=1)))
     nll = float(np.mean(nll_of(lower, sample.targets) - nll_of(sample.float32, sample.targets)))
     of_metric = metric_difference(metric, lower, sample)
@@ -80,10 +89,15 @@ def measure_precision(
         agreement=agreement,
         nll_difference=nll if np.isfinite(nll) else 0.0,
         metric=of_metric,
-        tolerance=max(TOLERANCE_FLOOR, TOLERANCE_FACTOR * difference) if np.isfinite(difference) else 0.0,
+        tolerance=max(TOLERANCE_FLOOR, TOLERANCE_FACTORS[precision] * difference) if np.isfinite(difference) else 0.0,
         passed=passed,
         reason=reason,
     )
+
+
+def _not_measured(precision: Lower, why: str) -> PrecisionRecord:
+    reason = f"could not be measured: {why}"
+    return PrecisionRecord(precision=precision, engine=OpenVinoEngine.name, samples=0, passed=False, reason=reason)
 
 
 def verdict(agreement: float, nll: float, golden: float, samples: int) -> tuple[bool, str]:
@@ -106,11 +120,22 @@ def sample_of(pictures: PictureSet, published: Scores, float32: Engine) -> Sampl
         missing = LEAST_PICTURES - sum(map(len, targets))
         if missing <= 0:
             break
-        chosen = np.unique(np.linspace(0, len(side) - 1, min(missing, len(side))).astype(np.int64))
+        chosen = _spread(len(side), missing)
         pixels.append(centre(side.pixels[chosen], height, width))
         targets.append(side.targets[chosen])
         scores.append(scores_of(float32, pixels[-1]))
     return Sample(pixels, np.concatenate(targets), np.concatenate(scores), len(published))
+
+
+def calibration_of(pictures: PictureSet) -> Pictures:
+    """Training pictures at the network's size, evenly spread over the part."""
+    _, height, width, _ = pictures.published.pixels.shape
+    return centre(pictures.train.pixels[_spread(len(pictures.train), CALIBRATION_PICTURES)], height, width)
+
+
+def _spread(count: int, wanted: int) -> NDArray[np.int64]:
+    """At most `wanted` of `count` positions, evenly; files often lie in the order of their classes."""
+    return np.unique(np.linspace(0, count - 1, min(wanted, count)).astype(np.int64))
 
 
 def centre(pixels: Pictures, height: int, width: int) -> Pictures:

@@ -71,6 +71,15 @@ def test_onnx_runtime_without_a_gpu_says_so():
         OnnxRuntimeEngine(onnx_bundle.convolutions(), gpu=True)
 
 
+def test_a_server_that_is_to_use_a_gpu_and_has_none_is_not_ready_and_the_bundle_is_not_blamed(tmp_path):
+    onnx_bundle.write_convolutions(tmp_path / "bundle")
+
+    with pytest.raises(BundleError, match="GPU") as caught:
+        Predictor.load(tmp_path / "bundle", gpus=1)
+
+    assert caught.value.reason == Reason.ENGINE_MISSING
+
+
 @pytest.mark.parametrize("engine", [OpenVinoEngine, OnnxRuntimeEngine])
 def test_a_graph_that_is_none_is_an_engine_error(engine):
     with pytest.raises(EngineError, match="cannot"):

@@ -147,6 +147,7 @@ class Reason(StrEnum):
     SCHEMA_UNSUPPORTED = "BundleSchemaUnsupported"
     CLASSES_MISMATCH = "ClassesMismatch"
     GOLDEN_MISMATCH = "GoldenMismatch"
+    ENGINE_MISSING = "EngineMissing"
     PRECISION_UNAVAILABLE = "PrecisionUnavailable"
     ROLLOUT_DEADLINE = "RolloutDeadlineExceeded"
     ROLLED_BACK = "RolledBack"

@@ -20,6 +20,7 @@ PERMANENT = frozenset(
         Reason.SCHEMA_UNSUPPORTED,
         Reason.CLASSES_MISMATCH,
         Reason.GOLDEN_MISMATCH,
+        Reason.ENGINE_MISSING,
         Reason.PRECISION_UNAVAILABLE,
     }
 )

@@ -7,14 +7,12 @@ import sys
 import warnings
 from typing import Any
 
-import uvicorn
 from pydantic_settings import CliApp
 
 from autotrain_api.names import ExitCode, Stage
 from autotrain_api.outcome import Failed, dump_outcome
-from autotrain_server.app import create_app
 from autotrain_server.model import Model
-from autotrain_server.predictor import BundleError
+from autotrain_server.reading import BundleError
 from autotrain_server.settings import Settings
 
 STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "taskName", "asctime", "color_message"}
@@ -41,6 +39,11 @@ def main() -> None:
     settings = CliApp.run(Settings, cli_args=sys.argv[1:])
     configure_logging(settings)
     model = Model(settings.bundle, settings.bundle_sha256)
+    model.start()  # it computes while the web framework is imported
+    import uvicorn
+
+    from autotrain_server.app import create_app
+
     signal.signal(signal.SIGTERM, exit_cleanly)
     try:
         uvicorn.run(

@@ -4,7 +4,7 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import openvino
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 Pictures = NDArray[np.uint8]
 Scores = NDArray[np.float32]
+Graph: TypeAlias = openvino.Model
 
 CGROUP = Path("/sys/fs/cgroup")
 PASS_PIXELS = 4 * 224 * 224
@@ -42,6 +43,10 @@ class EngineError(RuntimeError):
     """The runtime cannot read or run a graph."""
 
 
+class EngineMissingError(EngineError):
+    """The runtime is not installed, or the device that it needs is not there."""
+
+
 class PrecisionError(EngineError):
     """The runtime or this processor does not have the precision."""
 
@@ -55,9 +60,7 @@ class OpenVinoEngine:
 
     name = "openvino"
 
-    def __init__(
-        self, model: Path | bytes | openvino.Model, precision: str = "Float32", threads: int | None = None
-    ) -> None:
+    def __init__(self, model: Path | bytes | Graph, precision: str = "Float32", threads: int | None = None) -> None:
         """Compile `model`: an ONNX file, its bytes, or what `read_graph` gave. Raises EngineError, PrecisionError."""
         if precision not in openvino_precisions():
             raise PrecisionError(f"OpenVINO has no {precision} on this processor")
@@ -79,7 +82,7 @@ class OpenVinoEngine:
         except RuntimeError as error:
             raise EngineError(f"OpenVINO cannot compile the graph: {first_line(error)}") from error
 
-    def _compile(self, graph: openvino.Model, settings: dict[str, str]) -> dict[int, openvino.CompiledModel]:
+    def _compile(self, graph: Graph, settings: dict[str, str]) -> dict[int, openvino.CompiledModel]:
         """Size of a pass -> what runs it. Eight bits need fixed shapes: with a free batch they answer wrongly."""
         core = openvino.Core()
         if self.precision != "Int8":
@@ -112,7 +115,7 @@ class _Requests(threading.local):
         self.requests: dict[int, openvino.InferRequest] = {}
 
 
-def read_graph(model: Path | bytes) -> openvino.Model:
+def read_graph(model: Path | bytes) -> Graph:
     """An ONNX file or its bytes, read once for several engines. Raises EngineError."""
     try:
         return openvino.Core().read_model(model if isinstance(model, bytes) else str(model))
@@ -127,7 +130,7 @@ def openvino_precisions() -> frozenset[str]:
     return frozenset(names[word] for word in able if word in names)
 
 
-def pass_sizes(graph: openvino.Model) -> tuple[int, ...]:
+def pass_sizes(graph: Graph) -> tuple[int, ...]:
     """Powers of two up to the largest pass that the graph's input size allows."""
     shape = graph.input(0).partial_shape
     fixed = shape.rank.is_static and len(shape) == 4 and shape[1].is_static and shape[2].is_static

@@ -24,8 +24,9 @@ class Model:
         self._thread = threading.Thread(target=self._load, name="load-bundle", daemon=True)
 
     def start(self) -> None:
-        """Begin to load; returns at once."""
-        self._thread.start()
+        """Begin to load, if it did not begin; returns at once."""
+        if self._thread.ident is None:
+            self._thread.start()
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait until loading is over, one way or the other."""

@@ -8,12 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from autotrain_server.engine import EngineError, Pictures, PrecisionError, Scores, cpu_limit, first_line
+from autotrain_server.engine import (
+    EngineError,
+    EngineMissingError,
+    Pictures,
+    PrecisionError,
+    Scores,
+    cpu_limit,
+    first_line,
+)
 
 try:
     import onnxruntime
 except ImportError as error:
-    raise EngineError(
+    raise EngineMissingError(
         "onnxruntime is not installed; install autotrain-server[gpu], or serve on the CPU with OpenVINO"
     ) from error
 
@@ -33,13 +41,13 @@ class OnnxRuntimeEngine:
     def __init__(
         self, model: Path | bytes, precision: str = "Float32", threads: int | None = None, gpu: bool = False
     ) -> None:
-        """Load `model`, an ONNX file or its bytes. Raises EngineError, PrecisionError."""
+        """Load `model`, an ONNX file or its bytes. Raises EngineError and its kinds."""
         if precision != "Float32":
             raise PrecisionError(f"ONNX Runtime computes in the graph's own Float32 here, not in {precision}")
         self.precision = precision
         providers: list[Any] = [(CUDA, CUDA_OPTIONS)] if gpu else ["CPUExecutionProvider"]
         if gpu and CUDA not in onnxruntime.get_available_providers():
-            raise EngineError(f"this onnxruntime has no {CUDA}; install onnxruntime-gpu, or ask for no GPU")
+            raise EngineMissingError(f"this onnxruntime has no {CUDA}; install onnxruntime-gpu, or ask for no GPU")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or cpu_limit()
         options.inter_op_num_threads = 1
@@ -50,7 +58,7 @@ class OnnxRuntimeEngine:
         except Exception as error:  # its exceptions share no base class
             raise EngineError(f"ONNX Runtime cannot load the graph: {first_line(error)}") from error
         if gpu and CUDA not in self._session.get_providers():
-            raise EngineError("ONNX Runtime fell back to the CPU: it finds no GPU that it can use")
+            raise EngineMissingError("ONNX Runtime fell back to the CPU: it finds no GPU that it can use")
         self._input = self._session.get_inputs()[0].name
 
     def scores(self, images: Pictures) -> Scores:

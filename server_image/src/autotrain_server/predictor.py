@@ -14,9 +14,18 @@ from autotrain_api import bundle
 from autotrain_api.bundle import Manifest
 from autotrain_api.names import Reason
 from autotrain_api.trainingjob import Postprocessing
-from autotrain_server.engine import Engine, EngineError, OpenVinoEngine, Scores, openvino_precisions, read_graph
-from autotrain_server.golden import Golden, check_golden, check_tolerance, read_golden
-from autotrain_server.precision import AUTO, FLOAT32, PrecisionRefused, choose, fall_back
+from autotrain_server.engine import (
+    Engine,
+    EngineError,
+    EngineMissingError,
+    Graph,
+    OpenVinoEngine,
+    Scores,
+    openvino_precisions,
+    read_graph,
+)
+from autotrain_server.golden import OTHERS, TOGETHER, Golden, check_golden, check_tolerance, read_golden
+from autotrain_server.precision import AUTO, FLOAT32, Choice, PrecisionRefused, choose, fall_back
 from autotrain_server.preprocess import MAX_PIXELS, Pixels, decode
 from autotrain_server.reading import BundleError as BundleError
 from autotrain_server.reading import read_verified as read_verified
@@ -61,6 +70,8 @@ class Predictor:
             engine, note = (_on_gpu if gpus else _on_cpu)(folder / bundle.MODEL, manifest, golden, precision)
         except PrecisionRefused as error:
             raise BundleError(Reason.PRECISION_UNAVAILABLE, bundle.MANIFEST, str(error), PRECISION_HINT) from error
+        except EngineMissingError as error:
+            raise BundleError(Reason.ENGINE_MISSING, "", str(error)) from error
         except EngineError as error:
             raise BundleError(Reason.BUNDLE_ALTERED, bundle.MODEL, str(error)) from error
         return cls(manifest, engine, digest, note)
@@ -94,21 +105,27 @@ class Predictor:
 def _on_cpu(model: Path, manifest: Manifest, golden: Golden, asked: str) -> tuple[Engine, str]:
     """OpenVINO in the precision that is chosen, and the note. Raises BundleError, EngineError, PrecisionRefused."""
     graph = read_graph(model)
-    float32 = OpenVinoEngine(graph)
-    check_golden(float32, golden, manifest)
-    choice = choose(asked, manifest.precisions, float32.name, openvino_precisions())
-    if choice.precision == FLOAT32:
-        return float32, choice.note
-    del float32  # its memory goes before the other one is compiled
-    try:
-        if choice.precision == "Int8":
-            graph = read_graph(_listed(model.parent, bundle.MODEL_INT8, manifest))
-        engine = OpenVinoEngine(graph, choice.precision)
-        check_tolerance(engine, golden, choice.tolerance)
-    except EngineError as error:
-        choice = fall_back(asked, str(error))
-        return OpenVinoEngine(graph), choice.note
-    return engine, ""
+    engine = OpenVinoEngine(graph)
+    check_golden(engine, golden, manifest, TOGETHER)
+    choice = choose(asked, manifest.precisions, engine.name, openvino_precisions())
+    if choice.precision != FLOAT32:
+        del engine  # its memory goes before the other one is compiled
+        try:
+            return _lower(graph, model.parent, manifest, golden, choice), ""
+        except EngineError as error:
+            choice = fall_back(asked, str(error))
+            engine = OpenVinoEngine(graph)
+    check_golden(engine, golden, manifest, OTHERS)
+    return engine, choice.note
+
+
+def _lower(graph: Graph, folder: Path, manifest: Manifest, golden: Golden, choice: Choice) -> Engine:
+    """An engine below Float32 whose golden scores are within the record's tolerance. Raises BundleError, EngineError."""
+    if choice.precision == "Int8":
+        graph = read_graph(_listed(folder, bundle.MODEL_INT8, manifest))
+    engine = OpenVinoEngine(graph, choice.precision)
+    check_tolerance(engine, golden, choice.tolerance)
+    return engine
 
 
 def _listed(folder: Path, name: str, manifest: Manifest) -> Path:

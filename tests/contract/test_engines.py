@@ -1,5 +1,6 @@
 """Two runtimes, one interface: the same scores in every batch size, precision and thread; and what a server makes of it."""
 
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,12 @@ def oracle() -> OnnxRuntimeEngine:
 @pytest.fixture(scope="module")
 def float32() -> OpenVinoEngine:
     return OpenVinoEngine(onnx_bundle.convolutions())
+
+
+def with_tests_on_path() -> dict[str, str]:
+    return os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    }
 
 
 def far(scores: np.ndarray, wanted: np.ndarray) -> float:
@@ -114,6 +121,16 @@ def test_scores_are_the_caller_s_to_keep(float32):
     float32.scores(PICTURES[1:2])
 
     assert (first == kept).all()
+
+
+def test_no_thread_is_bound_to_a_processor_that_another_pod_may_choose_too():
+    code = (
+        "import os, sys, onnx_bundle; from autotrain_server.engine import OpenVinoEngine;"
+        "OpenVinoEngine(onnx_bundle.convolutions(), threads=2).scores(onnx_bundle.pictures(16));"
+        "sys.exit(any(os.sched_getaffinity(int(t)) != os.sched_getaffinity(0) for t in os.listdir('/proc/self/task')))"
+    )
+
+    assert subprocess.run([sys.executable, "-c", code], env=with_tests_on_path(), check=False).returncode == 0
 
 
 def test_a_server_on_the_cpu_does_not_import_onnx_runtime():

@@ -76,6 +76,7 @@ class OpenVinoEngine:
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": str(count),
             "NUM_STREAMS": str(streams),
+            "ENABLE_CPU_PINNING": "NO",  # every pod of a node would choose the same processors
         }
         try:
             self._compiled = self._compile(graph, settings)

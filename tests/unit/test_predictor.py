@@ -241,8 +241,9 @@ def test_a_folder_without_a_manifest_is_unfinished(tmp_path):
     assert refusal(tmp_path)[:2] == (Reason.BUNDLE_INCOMPLETE, bundle.MANIFEST)
 
 
-def test_a_refused_model_keeps_its_reason(tmp_path):
+def test_a_refused_model_keeps_its_reason_however_often_it_is_started(tmp_path):
     model = Model(tmp_path)
+    model.start()
     model.start()
     model.wait()
 

@@ -92,6 +92,10 @@ sync: install ## copy the CRD into the chart and write what is generated
 images: $(IMAGES:%=image-%) ## build the images with buildah, podman or docker (ENGINE, IMAGES, IMAGE_PREFIX, PYTHON_IMAGE, TORCH_INDEX, BUILD_FLAGS)
 	@for image in $(IMAGES); do $(ENGINE) images $(IMAGE_PREFIX)/$$image:$(VERSION); done
 
+image-stand-in-%: # what plays trainer and server in tests/cluster on a real cluster
+	$(ENGINE) build $(BUILD_FLAGS) --build-arg PYTHON_IMAGE=$(PYTHON_IMAGE) --build-arg PART=$* \
+	  --tag $(IMAGE_PREFIX)/stand-in-$*:$(VERSION) tests/cluster/standins
+
 image-%:
 	$(ENGINE) build $(BUILD_FLAGS) --file $(firstword $(wildcard $*/Dockerfile $*_image/Dockerfile)) \
 	  --build-arg PYTHON_IMAGE=$(PYTHON_IMAGE) --build-arg VERSION=$(VERSION) \

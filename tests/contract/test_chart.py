@@ -293,9 +293,17 @@ def test_helm_test_runs_the_trainer_s_image_as_restricted():
     [("{}", "autotrain-system"), ("{lab,shop}", "lab"), ("{lab,autotrain-system}", "autotrain-system")],
 )
 def test_helm_test_works_where_the_operator_watches(watched: str, namespace: str):
-    found = render_test(f"--set=watchNamespaces={watched}" if watched != "{}" else "--set=workers=8")
+    found = {
+        document["kind"]: document
+        for document in render_test(f"--set=watchNamespaces={watched}" if watched != "{}" else "--set=workers=8")
+    }
+    (container,) = found["Pod"]["spec"]["containers"]
 
-    assert {document["metadata"]["namespace"] for document in found} == {namespace}
+    assert {found[kind]["metadata"]["namespace"] for kind in ("Role", "RoleBinding")} == {namespace}
+    assert {"name": "NAMESPACE", "value": namespace} in container["env"]
+    for kind in ("Pod", "ConfigMap", "ServiceAccount"):  # `helm test --logs` looks in the release's namespace
+        assert found[kind]["metadata"]["namespace"] == "autotrain-system"
+    assert found["RoleBinding"]["subjects"][0]["namespace"] == "autotrain-system"
 
 
 def test_helm_test_gives_up_in_time():

@@ -1,5 +1,6 @@
 """Pods that neither run nor fail: one table of what they wait for, and what a person can do. Pure."""
 
+import re
 from typing import NamedTuple
 
 from autotrain_api.names import Reason
@@ -72,9 +73,52 @@ def _unscheduled(message: str) -> Waiting:
     return Waiting(Reason.UNSCHEDULABLE, text, "Check nodeSelector, tolerations and affinity.")
 
 
+REFUSALS = (
+    ("exceeded quota", Reason.QUOTA_EXCEEDED, "Raise the namespace's ResourceQuota or lower the resources."),
+    (
+        "failed quota",
+        Reason.QUOTA_EXCEEDED,
+        "The namespace's ResourceQuota counts resources that this pod does not state: set requests and limits in "
+        "spec.compute.resources and spec.serving.resources.",
+    ),
+    (
+        "violates PodSecurity",
+        Reason.FORBIDDEN,
+        "The namespace's Pod Security level forbids this pod: check what spec.compute and spec.serving add to it.",
+    ),
+    (
+        "service account",
+        Reason.FORBIDDEN,
+        "Create that ServiceAccount in this namespace, or change serviceAccountName in spec.compute or spec.serving.",
+    ),
+    ("PriorityClass", Reason.FORBIDDEN, "Check priorityClassName in spec.compute and spec.serving; `kubectl get pc`."),
+    (
+        "RuntimeClass",
+        Reason.FORBIDDEN,
+        "Check runtimeClassName in spec.compute and spec.serving; `kubectl get runtimeclasses`.",
+    ),
+    (
+        "limit of",
+        Reason.FORBIDDEN,
+        "State requests and limits that agree, and that the namespace's LimitRange allows, in spec.compute.resources "
+        "and spec.serving.resources.",
+    ),
+    (
+        "usage per",
+        Reason.FORBIDDEN,
+        "Keep spec.compute.resources and spec.serving.resources within the namespace's LimitRange.",
+    ),
+    ("denied", Reason.FORBIDDEN, "A policy of the cluster refuses it: see the message, or ask who runs the cluster."),
+)
+"""Words of the API server -> reason and what to do; the first that is found wins."""
+GENERATED = re.compile(r'(ods? "[^"]*-)[a-z0-9]{5}"')
+"""The name of a pod that a controller tries to create: another one with every try."""
+
+
 def refused(message: str) -> Waiting:
     """The API server refused a pod or a child."""
-    text = message[:MESSAGE_LENGTH]
-    if "exceeded quota" in message:
-        return Waiting(Reason.QUOTA_EXCEEDED, text, "Raise the namespace's ResourceQuota or lower the resources.")
+    text = GENERATED.sub(r'\1*"', message)[:MESSAGE_LENGTH]
+    for words, reason, hint in REFUSALS:
+        if words in message:
+            return Waiting(reason, text, hint)
     return Waiting(Reason.FORBIDDEN, text, "See the message; the spec asks for what the namespace forbids.")

@@ -2,6 +2,8 @@
 
 import asyncio
 import copy
+import itertools
+from collections.abc import Sized
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from autotrain_api.names import MANAGER, Reason
 from autotrain_operator import attempts, events, plan, storage, training, validate, waiting
 from autotrain_operator.children import adopted
+from autotrain_operator.handlers import Endless
 from autotrain_operator.ledger import read_status
 from autotrain_operator.pods import Owner
 from autotrain_operator.status import difference
@@ -279,6 +282,17 @@ def test_a_refused_child_is_an_event_told_once() -> None:
 
     assert [event["reason"] for event in told] == [Reason.QUOTA_EXCEEDED]
     assert "Raise the namespace's ResourceQuota" in told[0]["message"]
+
+
+# --- watches
+
+
+def test_kopf_never_gives_up_a_watch() -> None:
+    waits = list(itertools.islice(Endless(), 100))
+
+    assert not isinstance(Endless(), Sized)  # kopf counts the tries of what has a length
+    assert waits[0] == 1
+    assert max(waits) == waits[-1] == 30
 
 
 # --- names and places

@@ -200,6 +200,31 @@ def test_an_image_that_cannot_be_pulled_reads_the_same_while_it_is_tried_and_whi
     assert told[0].message == f"ErrImagePull: {error}"
 
 
+def container(**status: Any) -> Any:
+    return waiting.waiting_of({"status": {"containerStatuses": [{"ready": False, **status}]}})
+
+
+@pytest.mark.parametrize(
+    "state", [{"running": {}}, {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}]
+)
+def test_a_server_that_starts_again_and_again_is_told_by_its_last_end(state: dict[str, Any]) -> None:
+    killed = container(state=state, lastState={"terminated": {"reason": "OOMKilled", "exitCode": 137}})
+    crashed = container(state=state, lastState={"terminated": {"exitCode": 3, "message": "a\nno such file\n"}})
+
+    assert killed.reason == Reason.OUT_OF_MEMORY
+    assert "spec.serving.resources" in killed.hint
+    assert crashed.reason == Reason.CRASHED
+    assert crashed.message == "the container ends with exit code 3 and is started again: no such file"
+
+
+def test_an_image_of_root_is_told_without_the_pod_s_name() -> None:
+    message = 'container has runAsNonRoot and image will run as root (pod: "a-x7k2p_lab(6e1f)", container: trainer)'
+    found = container(state={"waiting": {"reason": "CreateContainerConfigError", "message": message}})
+
+    assert found.message.endswith("image will run as root")
+    assert "USER" in found.hint
+
+
 @pytest.mark.parametrize(
     ("message", "reason", "hint"),
     [

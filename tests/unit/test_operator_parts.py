@@ -169,20 +169,28 @@ def test_an_event_is_about_a_transition_and_told_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "reason"),
+    ("message", "reason", "hint"),
     [
-        pytest.param("0/1 nodes are available: 1 Insufficient nvidia.com/gpu.", Reason.UNSCHEDULABLE, id="no GPU"),
-        pytest.param('persistentvolumeclaim "data" not found', Reason.VOLUME_NOT_BOUND, id="no claim"),
-        pytest.param("0/1 nodes are available: 1 node(s) had untolerated taint", Reason.UNSCHEDULABLE, id="taint"),
+        pytest.param("1 Insufficient nvidia.com/gpu.", Reason.UNSCHEDULABLE, "gpusPerNode", id="no GPU"),
+        pytest.param('persistentvolumeclaim "data" not found', Reason.VOLUME_NOT_BOUND, "describe pvc", id="no claim"),
+        pytest.param("1 node(s) had untolerated taint", Reason.UNSCHEDULABLE, "tolerations", id="taint"),
+        pytest.param("1 node(s) were unschedulable", Reason.UNSCHEDULABLE, "Uncordon", id="cordoned"),
+        pytest.param(
+            "1 node(s) didn't match pod affinity rules",
+            Reason.UNSCHEDULABLE,
+            "ReadWriteOnce",
+            id="bound to another node",
+        ),
     ],
 )
-def test_a_pod_that_is_not_scheduled_says_what_to_do(message: str, reason: Reason) -> None:
+def test_a_pod_that_is_not_scheduled_says_what_to_do(message: str, reason: Reason, hint: str) -> None:
+    message = f"0/1 nodes are available: {message}"
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
     found = waiting.waiting_of({"status": {"conditions": [condition]}})
 
     assert found is not None
     assert found.reason == reason
-    assert found.hint
+    assert hint in found.hint
 
 
 def test_an_image_that_cannot_be_pulled_reads_the_same_while_it_is_tried_and_while_it_is_not() -> None:

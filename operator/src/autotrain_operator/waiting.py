@@ -88,6 +88,14 @@ def _unscheduled(message: str) -> Waiting:
     if "nvidia.com/gpu" in message or "Insufficient" in message:
         hint = "Lower spec.compute.gpusPerNode, or the resources in spec.compute and spec.serving, or add nodes."
         return Waiting(Reason.UNSCHEDULABLE, text, hint)
+    if "pod affinity rules" in message:
+        hint = (
+            "A ReadWriteOnce volume holds all pods of one TrainingJob on one node: make room there, or keep models on a "
+            "ReadWriteMany volume (spec.output.storage.accessModes of a new TrainingJob)."
+        )
+        return Waiting(Reason.UNSCHEDULABLE, text, hint)
+    if "were unschedulable" in message:
+        return Waiting(Reason.UNSCHEDULABLE, text, "Uncordon a node (`kubectl get nodes`), or add one.")
     return Waiting(Reason.UNSCHEDULABLE, text, "Check nodeSelector, tolerations and affinity.")
 
 

@@ -102,6 +102,7 @@ class Changes:
     """What the demo has made in somebody's cluster, and takes away again."""
 
     operator: bool = False
+    operator_namespace: bool = False
     namespace: bool = False
 
 
@@ -116,14 +117,18 @@ class CurrentCluster(Cluster):
         chosen = ("deployments", "--all-namespaces", "-l", "app.kubernetes.io/name=autotrain-operator")
         if not self.get(*chosen)["items"]:
             self.changes.operator = True
+            self.changes.operator_namespace = not self.has_namespace(SYSTEM)
             super().install_operator(*values, f"crds.install={str(not self.has_crd()).lower()}")
 
     def has_crd(self) -> bool:
         return bool(self.kubectl("get", "crd", "trainingjobs.autotrain.dev", "--ignore-not-found"))
 
+    def has_namespace(self, name: str) -> bool:
+        return bool(self.kubectl("get", "namespace", name, "--ignore-not-found"))
+
     def make_namespace(self) -> None:
         """A fresh one. Raises DemoError where the name is taken by somebody else."""
-        if self.kubectl("get", "namespace", NAMESPACE, "--ignore-not-found"):
+        if self.has_namespace(NAMESPACE):
             if not self.kubectl("get", "namespaces", "-l", OWN, "-o", "name"):
                 raise DemoError(f"there is a namespace {NAMESPACE} that no demo has made; the demo needs that name")
             self.kubectl("delete", "namespace", NAMESPACE)
@@ -136,6 +141,8 @@ class CurrentCluster(Cluster):
             self.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
         if self.changes.operator:
             self.run("helm", "uninstall", RELEASE, "--ignore-not-found", namespace=SYSTEM)
+        if self.changes.operator_namespace:
+            self.kubectl("delete", "namespace", SYSTEM, "--ignore-not-found")
 
     def stop_hint(self) -> str:
         operator = f"; helm uninstall {RELEASE} --namespace {SYSTEM}" if self.changes.operator else ""

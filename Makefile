@@ -19,6 +19,7 @@ PYTHON_IMAGE ?= python:3.11-slim
 TORCH_INDEX ?=
 BUILD_FLAGS ?=
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' operator/pyproject.toml)
+REVISION = $(shell git rev-parse HEAD 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .PHONY: engine help install tools browser demo test soak unit contract check format pins sync images push clean
@@ -106,7 +107,7 @@ image-stand-in-%: # what plays trainer and server in tests/cluster on a real clu
 
 image-%:
 	$(ENGINE) build $(BUILD_FLAGS) --file $(firstword $(wildcard $*/Dockerfile $*_image/Dockerfile)) \
-	  --build-arg PYTHON_IMAGE=$(PYTHON_IMAGE) --build-arg VERSION=$(VERSION) \
+	  --build-arg PYTHON_IMAGE=$(PYTHON_IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
 	  $(if $(filter trainer,$*),--build-arg TORCH_INDEX=$(TORCH_INDEX)) --tag $(IMAGE_PREFIX)/$*:$(VERSION) .
 
 clean: ## remove what running leaves behind, but not .venv

@@ -19,9 +19,10 @@ PYTHON_IMAGE ?= python:3.11-slim
 TORCH_INDEX ?=
 BUILD_FLAGS ?=
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' operator/pyproject.toml)
+REVISION = $(shell git rev-parse HEAD 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help install tools browser demo test soak unit contract check format pins sync images clean
+.PHONY: engine help install tools browser demo test soak unit contract check format pins sync images push clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,8 +44,8 @@ browser: ## install Debian's chromium, if there is no browser for the tests
 	  $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
 	fi
 
-demo: tools ## train on handwritten digits and serve the model (KEEP=1 leaves it running, DATA=fashion-mnist, CLUSTER=current)
-	@PYTHONPATH=tests $(BIN)/python examples/demo.py --data $(DATA) --cluster $(CLUSTER) $(if $(KEEP),--keep)
+demo: tools ## train on handwritten digits and serve the model (KEEP=1 leaves it running, DATA=fashion-mnist, CLUSTER=current IMAGE_PREFIX=...)
+	@PYTHONPATH=tests $(BIN)/python examples/demo.py --data $(DATA) --cluster $(CLUSTER) --image-prefix $(IMAGE_PREFIX) $(if $(KEEP),--keep)
 
 test: tools browser check ## install what is missing and run everything that CI runs
 	$(PYTEST) tests/unit tests/contract tests/minicluster tests/cluster tests/e2e tests/browser
@@ -89,12 +90,24 @@ sync: install ## copy the CRD into the chart and write what is generated
 	$(BIN)/python -m autotrain_trainer.backbones
 	PYTHONPATH=tests $(BIN)/python tests/contract/states.py
 
-images: $(IMAGES:%=image-%) ## build the images with buildah, podman or docker (ENGINE, IMAGES, IMAGE_PREFIX, PYTHON_IMAGE, TORCH_INDEX, BUILD_FLAGS)
+images: engine $(IMAGES:%=image-%) ## build the images with buildah, podman or docker (ENGINE, IMAGES, IMAGE_PREFIX, PYTHON_IMAGE, TORCH_INDEX, BUILD_FLAGS)
 	@for image in $(IMAGES); do $(ENGINE) images $(IMAGE_PREFIX)/$$image:$(VERSION); done
+
+engine:
+	@test -n "$(ENGINE)" || { echo "no buildah, podman or docker is installed; install one, or name a program with ENGINE=..." >&2; exit 1; }
+
+push: engine $(IMAGES:%=push-%) ## push the images to the registry of IMAGE_PREFIX
+
+push-%:
+	$(ENGINE) push $(IMAGE_PREFIX)/$*:$(VERSION)
+
+image-stand-in-%: # what plays trainer and server in tests/cluster on a real cluster
+	$(ENGINE) build $(BUILD_FLAGS) --build-arg PYTHON_IMAGE=$(PYTHON_IMAGE) --build-arg PART=$* \
+	  --tag $(IMAGE_PREFIX)/stand-in-$*:$(VERSION) tests/cluster/standins
 
 image-%:
 	$(ENGINE) build $(BUILD_FLAGS) --file $(firstword $(wildcard $*/Dockerfile $*_image/Dockerfile)) \
-	  --build-arg PYTHON_IMAGE=$(PYTHON_IMAGE) --build-arg VERSION=$(VERSION) \
+	  --build-arg PYTHON_IMAGE=$(PYTHON_IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
 	  $(if $(filter trainer,$*),--build-arg TORCH_INDEX=$(TORCH_INDEX)) --tag $(IMAGE_PREFIX)/$*:$(VERSION) .
 
 clean: ## remove what running leaves behind, but not .venv

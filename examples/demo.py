@@ -60,8 +60,8 @@ def demonstrate(cluster: Cluster, options: argparse.Namespace) -> int:
     name = options.data
     say(f"Getting pictures: {name}")
     data = DATA_SETS[name](DEMO / "downloads")
-    say("helm install autotrain charts/autotrain-operator")
-    cluster.install_operator()
+    say(f"helm install autotrain charts/autotrain-operator, in the cluster of context {cluster.context()}")
+    cluster.install_operator(f"imagePrefix={options.image_prefix}")
     say(f"Bringing the training pictures onto a claim; {len(data.held_out)} are held back")
     bring_data(cluster, name, data)
     say(f"kubectl apply -f examples/{name}/trainingjob.yaml")
@@ -81,7 +81,7 @@ def demonstrate(cluster: Cluster, options: argparse.Namespace) -> int:
 def bring_data(cluster: Cluster, name: str, data: DataSet) -> None:
     archive = DEMO / f"{name}.tgz"
     archive.write_bytes(data.archive)
-    cluster.kubectl("create", "namespace", NAMESPACE)
+    cluster.make_namespace()
     cluster.kubectl("create", "configmap", name, f"--from-file={archive}")
     cluster.kubectl("apply", "-f", str(ROOT / f"examples/{name}/data.yaml"))
     cluster.kubectl("wait", "--for=condition=Complete", f"job/{name}-data", "--timeout=300s")
@@ -190,6 +190,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
     parser.add_argument("--data", choices=DATA_SETS, default="digits")
     parser.add_argument("--cluster", choices=CLUSTERS, default="minicluster", help="current: that of your kubeconfig")
+    parser.add_argument("--image-prefix", default="autotrain", help="of the operator that the demo installs")
     parser.add_argument("--keep", action="store_true", help="leave it running")
     return parser.parse_args()
 

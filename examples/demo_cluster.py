@@ -19,6 +19,10 @@ PROGRAMS = ROOT / ".cache/bin"
 CHART = ROOT / "charts/autotrain-operator"
 NAMESPACE = "autotrain-demo"
 SYSTEM = "autotrain-system"
+RELEASE = "autotrain"
+OWN = "app.kubernetes.io/part-of=autotrain-demo"
+"""Label of the demo's namespace: without it, a namespace of that name is somebody else's."""
+RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 
 
 class DemoError(Exception):
@@ -55,15 +59,23 @@ class Cluster:
             finally:
                 program.terminate()
 
+    def context(self) -> str:
+        return self.kubectl("config", "current-context").strip()
+
     def get(self, *arguments: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.kubectl("get", *arguments, "-o", "json"))
         return found
 
-    def install_operator(self) -> None:
+    def install_operator(self, *values: str) -> None:
         """helm install, until the operator is ready."""
-        arguments = ("upgrade", "--install", "autotrain", str(CHART), "--create-namespace")
-        self.run("helm", *arguments, namespace=SYSTEM)
+        arguments = ["upgrade", "--install", RELEASE, str(CHART), "--create-namespace"]
+        self.run("helm", *arguments, *(f"--set={value}" for value in values), namespace=SYSTEM)
         self.kubectl("rollout", "status", "deployment/autotrain-operator", "--timeout=120s", namespace=SYSTEM)
+
+    def make_namespace(self) -> None:
+        """The demo's namespace, which takes in no pod that is not `restricted`."""
+        self.kubectl("create", "namespace", NAMESPACE)
+        self.kubectl("label", "namespace", NAMESPACE, OWN, RESTRICTED)
 
     @contextlib.contextmanager
     def address(self, service: str) -> Iterator[str]:
@@ -71,7 +83,8 @@ class Cluster:
         yield f"http://{service_address(self.get('service', service)).removesuffix(':80')}"
 
     def stop_hint(self) -> str:
-        return f"kubectl delete namespace {NAMESPACE}"
+        """How a person ends what was kept."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -84,17 +97,56 @@ class OwnCluster(Cluster):
         return f"kill {self.pid}   (meanwhile: export KUBECONFIG={self.environment['KUBECONFIG']})"
 
 
+@dataclass
+class Changes:
+    """What the demo has made in somebody's cluster, and takes away again."""
+
+    operator: bool = False
+    operator_namespace: bool = False
+    namespace: bool = False
+
+
 @dataclass(frozen=True)
 class CurrentCluster(Cluster):
-    """The cluster of the kubeconfig, with the operator installed already: only you know where its images are."""
+    """The cluster of the kubeconfig. An operator that is there is used; otherwise the demo brings its own."""
 
-    def install_operator(self) -> None:
-        """Look for it."""
-        try:
-            self.kubectl("get", "crd", "trainingjobs.autotrain.dev")
-        except DemoError as error:
-            message = f"{error}\nInstall the operator first (README.md, On your cluster)."
-            raise DemoError(message) from error
+    changes: Changes
+
+    def install_operator(self, *values: str) -> None:
+        """Unless there is one, in whichever namespace."""
+        chosen = ("deployments", "--all-namespaces", "-l", "app.kubernetes.io/name=autotrain-operator")
+        if not self.get(*chosen)["items"]:
+            self.changes.operator = True
+            self.changes.operator_namespace = not self.has_namespace(SYSTEM)
+            super().install_operator(*values, f"crds.install={str(not self.has_crd()).lower()}")
+
+    def has_crd(self) -> bool:
+        return bool(self.kubectl("get", "crd", "trainingjobs.autotrain.dev", "--ignore-not-found"))
+
+    def has_namespace(self, name: str) -> bool:
+        return bool(self.kubectl("get", "namespace", name, "--ignore-not-found"))
+
+    def make_namespace(self) -> None:
+        """A fresh one. Raises DemoError where the name is taken by somebody else."""
+        if self.has_namespace(NAMESPACE):
+            if not self.kubectl("get", "namespaces", "-l", OWN, "-o", "name"):
+                raise DemoError(f"there is a namespace {NAMESPACE} that no demo has made; the demo needs that name")
+            self.kubectl("delete", "namespace", NAMESPACE)
+        self.changes.namespace = True
+        super().make_namespace()
+
+    def clean(self) -> None:
+        """Take away what was made; the CRD stays, and with it everybody's TrainingJobs."""
+        if self.changes.namespace:
+            self.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
+        if self.changes.operator:
+            self.run("helm", "uninstall", RELEASE, "--ignore-not-found", namespace=SYSTEM)
+        if self.changes.operator_namespace:
+            self.kubectl("delete", "namespace", SYSTEM, "--ignore-not-found")
+
+    def stop_hint(self) -> str:
+        operator = f"; helm uninstall {RELEASE} --namespace {SYSTEM}" if self.changes.operator else ""
+        return f"kubectl delete namespace {NAMESPACE}{operator}"
 
     @contextlib.contextmanager
     def address(self, service: str) -> Iterator[str]:
@@ -132,13 +184,15 @@ def refuse_second_demo() -> None:
 
 @contextlib.contextmanager
 def current_cluster(keep: bool) -> Iterator[Cluster]:
-    """The cluster of the kubeconfig; the demo's namespace is deleted at the end."""
-    cluster = CurrentCluster(dict(os.environ))
+    """The cluster of the kubeconfig. What is kept has gone well; otherwise nothing of the demo stays."""
+    cluster = CurrentCluster(dict(os.environ), Changes())
+    finished = False
     try:
         yield cluster
+        finished = True
     finally:
-        if not keep:
-            cluster.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")
+        if not (keep and finished):
+            cluster.clean()
 
 
 CLUSTERS = {"minicluster": own_cluster, "current": current_cluster}

@@ -20,8 +20,10 @@ sys.path.insert(0, str(ROOT / "examples"))
 
 import pictures  # noqa: E402 - the examples are scripts, not a package
 
-SYSTEM = "autotrain-system"
+RELEASE = "e2e"
+SYSTEM = "autotrain-e2e-system"
 NAMESPACE = "autotrain-e2e"
+CRD = "trainingjobs.autotrain.dev"
 SECONDS = 240
 
 

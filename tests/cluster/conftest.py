@@ -11,6 +11,7 @@ from kubernetes import aio
 
 from cluster.operating import Operator
 from cluster.world import World
+from cluster.world import settings as operator_settings
 from minicluster.cluster import MiniCluster
 from minicluster.fixtures import refuse_if_not_for_tests
 from minicluster.images import Image, autotrain_images
@@ -29,19 +30,10 @@ def images() -> dict[str, Image]:
         "PYTHONPATH": str(STANDINS.parents[1]),
     }
     standins = {
-        f"^stand-in/{part}$": Image((sys.executable, str(STANDINS / f"{part}.py")), (), env)
+        f"/stand-in-{part}$": Image((sys.executable, str(STANDINS / f"{part}.py")), (), env)
         for part in ("trainer", "server")
     }
     return standins | autotrain_images()
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What plays with minicluster is left out where another cluster is given."""
-    if config.getoption("--kubeconfig") is None:
-        return
-    left_out = [item for item in items if item.get_closest_marker("minicluster")]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
 
 
 async def client_of(kubeconfig: Path) -> aio.client.ApiClient:
@@ -63,10 +55,13 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path, pace: float) -> 
     if given is not None:
         refuse_if_not_for_tests(given)
         async with await client_of(given) as client:
-            there = World(client, namespace)
-            await there.begin()
-            yield there
-            await there.end()
+            prefix: str = request.config.getoption("--images")
+            there = World(client, namespace, operator_settings=operator_settings(prefix))
+            try:
+                await there.begin()
+                yield there
+            finally:
+                await there.end()
         return
     settings = dataclasses.replace(QUICK, seconds_factor=pace)
     async with (

@@ -14,7 +14,7 @@ from autotrain_operator.observe import Observer
 from autotrain_operator.reconcile import Reconciler
 from autotrain_operator.settings import Settings
 from autotrain_operator.workqueue import WorkQueue
-from cluster.world import SETTINGS, Object, World
+from cluster.world import Object, World
 
 WATCHED = (names.KIND, "Job", "Deployment", "Service", "PodDisruptionBudget")
 LONGEST_WAIT_SECONDS = 0.2
@@ -40,14 +40,14 @@ class Recorder:
 class Operator:
     """Async context manager. Stopped and started again, it has lost its memory."""
 
-    def __init__(self, world: World, settings: Settings = SETTINGS) -> None:
+    def __init__(self, world: World, settings: Settings | None = None) -> None:
         self.transport = Recorder(world.transport)
         self.passes = 0
         """How many looks are over."""
         self._begun = 0
         self.errors: list[str] = []
         self._world = world
-        self._settings = settings
+        self._settings = settings or world.settings
         self._ahead = timedelta()
         self._tasks: list[asyncio.Task[None]] = []
         self._queue = WorkQueue()

@@ -15,17 +15,17 @@ from cluster.world import SETTINGS, World
 from contract.chart import render
 
 pytestmark = [pytest.mark.cluster, pytest.mark.minicluster]
-RBAC = {"ClusterRole": "clusterroles", "ClusterRoleBinding": "clusterrolebindings"}
+RBAC = {kind: f"{kind.lower()}s" for kind in ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")}
 
 
-async def grant(world: World) -> str:
+async def grant(world: World, *options: str) -> str:
     """The chart's rights; a token that has them."""
     account = {"namespace": "", "name": ""}
-    for item in render():
+    for item in render(*options):
         if item["kind"] in RBAC:
-            path = f"/apis/rbac.authorization.k8s.io/v1/{RBAC[item['kind']]}"
-            await world.call(path, "POST", item)
-        if item["kind"] == "ClusterRoleBinding":
+            place = f"namespaces/{item['metadata']['namespace']}/" if "namespace" in item["metadata"] else ""
+            await world.call(f"/apis/rbac.authorization.k8s.io/v1/{place}{RBAC[item['kind']]}", "POST", item)
+        if item["kind"].endswith("RoleBinding"):
             (account,) = item["subjects"]
     return world.mini.server.token_for(account["namespace"], account["name"])
 
@@ -40,7 +40,7 @@ def free_port() -> int:
 class Process:
     """The operator's process, to be started and killed again and again."""
 
-    def __init__(self, kubeconfig: Path, log: Path) -> None:
+    def __init__(self, kubeconfig: Path, log: Path, **settings: str) -> None:
         self.log = log
         self._process: asyncio.subprocess.Process | None = None
         self._env = {
@@ -52,6 +52,7 @@ class Process:
             "AUTOTRAIN_RESYNC_SECONDS": "5",
             "AUTOTRAIN_HOST": "127.0.0.1",
             "AUTOTRAIN_PORT": str(free_port()),
+            **{f"AUTOTRAIN_{name.upper()}": value for name, value in settings.items()},
         }
 
     async def start(self) -> None:
@@ -75,10 +76,10 @@ class Process:
 
 
 @asynccontextmanager
-async def installed(world: World, folder: Path) -> AsyncIterator[Process]:
+async def installed(world: World, folder: Path, *options: str, **settings: str) -> AsyncIterator[Process]:
     kubeconfig = folder / "operator.kubeconfig"
-    world.mini.server.write_kubeconfig(kubeconfig, await grant(world))
-    process = Process(kubeconfig, folder / "operator.log")
+    world.mini.server.write_kubeconfig(kubeconfig, await grant(world, *options))
+    process = Process(kubeconfig, folder / "operator.log", **settings)
     await process.start()
     try:
         yield process
@@ -109,6 +110,16 @@ async def test_the_charts_rights_are_enough_for_a_whole_life(world: World, proce
     assert "Forbidden" not in log
     assert "forbidden" not in log
     assert '"exception"' not in log
+
+
+async def test_a_watched_namespace_that_is_gone_does_not_stop_the_others(world: World, tmp_path: Path):
+    rights = f"--set=watchNamespaces={{{world.namespace}}}"
+    async with installed(world, tmp_path, rights, namespaces=f"gone,{world.namespace}") as process:
+        await world.apply()
+        await world.ready()
+        log = process.log.read_text()
+
+    assert "TrainingJobs of namespace gone cannot be listed" in log
 
 
 @pytest.mark.parametrize("kills", [5, pytest.param(25, marks=pytest.mark.soak)])

@@ -5,6 +5,7 @@ Everything goes through the API, so that it works on any cluster; what only mini
 
 import asyncio
 import copy
+import importlib.metadata
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -26,7 +27,18 @@ PATIENCE_SECONDS = 30
 POLL_SECONDS = 0.03
 CHILDREN = ("Job", "Pod", "ConfigMap", "Deployment", "Service", "PodDisruptionBudget")
 """What has to be gone when the TrainingJob is."""
-SETTINGS = Settings(trainer_image="stand-in/trainer:test", server_image="stand-in/server:test", gpus_per_node=0)
+VERSION = importlib.metadata.version("autotrain-operator")
+IMAGES = "autotrain"
+"""Prefix of the stand-ins' images; with --kubeconfig, --images names another."""
+
+
+def settings(prefix: str = IMAGES) -> Settings:
+    """Of an operator whose jobs run the stand-ins that `make images IMAGES="stand-in-trainer stand-in-server"` builds."""
+    trainer, server = (f"{prefix}/stand-in-{part}:{VERSION}" for part in ("trainer", "server"))
+    return Settings(trainer_image=trainer, server_image=server, gpus_per_node=0, fs_group=1000)
+
+
+SETTINGS = settings()
 NAMESPACES = "/api/v1/namespaces"
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
@@ -59,7 +71,14 @@ def playing(script: str) -> Object:
 
 
 class World:
-    def __init__(self, client: aio.client.ApiClient, namespace: str, mini: MiniCluster | None = None) -> None:
+    def __init__(
+        self,
+        client: aio.client.ApiClient,
+        namespace: str,
+        mini: MiniCluster | None = None,
+        operator_settings: Settings = SETTINGS,
+    ) -> None:
+        self.settings = operator_settings
         self.client = client
         self.transport = ClientTransport(client)
         self.kube = Kube(self.transport)

@@ -20,11 +20,24 @@ def run_helm(*arguments: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-@functools.cache
 def render(*options: str) -> list[dict[str, Any]]:
     """The chart's objects as `helm install autotrain -n autotrain-system` makes them. Raises CalledProcessError."""
+    return [document for document in _all(*options) if "helm.sh/hook" not in _annotations(document)]
+
+
+def render_test(*options: str) -> list[dict[str, Any]]:
+    """What `helm test` makes."""
+    return [document for document in _all(*options) if _annotations(document).get("helm.sh/hook") == "test"]
+
+
+@functools.cache
+def _all(*options: str) -> list[dict[str, Any]]:
     text = run_helm("template", "autotrain", str(CHART), "--namespace", "autotrain-system", *options)
     return [document for document in yaml.safe_load_all(text) if document]
+
+
+def _annotations(document: dict[str, Any]) -> dict[str, str]:
+    return document["metadata"].get("annotations") or {}
 
 
 def chart_version() -> str:

@@ -1,14 +1,16 @@
 """The chart against the code: settings, images, security, CRD. Rendered by the real helm."""
 
 import json
+import runpy
 import subprocess
 from typing import Any
 
 import pytest
 import yaml
 
+from autotrain_api.trainingjob import TrainingJob
 from autotrain_operator.settings import Settings
-from contract.chart import CHART, ROOT, chart_version, render, run_helm
+from contract.chart import CHART, ROOT, chart_version, render, render_test, run_helm
 
 CONTAINER_ENV = {"USER", "HOME"}
 """What the container gets that is no setting of ours."""
@@ -103,6 +105,15 @@ def test_images_default_to_the_version_of_the_chart():
     assert images["AUTOTRAIN_SERVER_IMAGE"] == f"autotrain/server:{version}"
 
 
+def test_one_prefix_moves_all_images():
+    prefix = "--set=imagePrefix=r.example.org:5000/team"
+
+    images = environment(prefix) | {"OPERATOR": operator_pod(prefix)["containers"][0]["image"]}
+    assert images["OPERATOR"] == f"r.example.org:5000/team/operator:{chart_version()}"
+    assert images["AUTOTRAIN_TRAINER_IMAGE"] == f"r.example.org:5000/team/trainer:{chart_version()}"
+    assert images["AUTOTRAIN_SERVER_IMAGE"] == f"r.example.org:5000/team/server:{chart_version()}"
+
+
 def test_a_digest_wins_over_a_tag():
     digest = "sha256:" + "a" * 64
 
@@ -170,6 +181,156 @@ def test_pod_labels_cannot_hide_the_selector():
     assert labels["team"] == "vision"
 
 
+POD_VALUES = [
+    ("--set=nodeSelector.disk=fast", "nodeSelector", {"disk": "fast"}),
+    ('--set-json=tolerations=[{"key":"a","operator":"Exists"}]', "tolerations", [{"key": "a", "operator": "Exists"}]),
+    ('--set-json=affinity={"nodeAffinity":{}}', "affinity", {"nodeAffinity": {}}),
+    ("--set=priorityClassName=high", "priorityClassName", "high"),
+    ('--set-json=imagePullSecrets=[{"name":"registry"}]', "imagePullSecrets", [{"name": "registry"}]),
+    ("--set=serviceAccount.name=mine", "serviceAccountName", "mine"),
+    ("--set=serviceAccount.create=false", "serviceAccountName", "default"),
+    (
+        '--set-json=podSecurityContext={"runAsUser":7,"runAsNonRoot":null,"seccompProfile":null}',
+        "securityContext",
+        {"runAsUser": 7},
+    ),
+]
+CONTAINER_VALUES = [
+    ("--set=image.pullPolicy=Never", "imagePullPolicy", "Never"),
+    (
+        '--set-json=resources={"requests":{"cpu":"1"},"limits":null}',
+        "resources",
+        {"requests": {"cpu": "1", "memory": "128Mi"}},
+    ),
+    (
+        "--set=securityContext.runAsUser=7",
+        "securityContext",
+        {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+            "runAsUser": 7,
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("option", "field", "value"), POD_VALUES)
+def test_a_value_of_the_pod_arrives(option: str, field: str, value: object):
+    assert operator_pod(option)[field] == value
+    assert operator_pod().get(field) != value
+
+
+@pytest.mark.parametrize(("option", "field", "value"), CONTAINER_VALUES)
+def test_a_value_of_the_container_arrives(option: str, field: str, value: object):
+    assert operator_pod(option)["containers"][0][field] == value
+    assert operator_pod()["containers"][0].get(field) != value
+
+
+def test_annotations_and_names_arrive():
+    template = only("Deployment", "--set=podAnnotations.team=vision")["spec"]["template"]["metadata"]
+    account = only("ServiceAccount", "--set=serviceAccount.annotations.role=a")["metadata"]
+    renamed = {document["metadata"]["name"] for document in render("--set=fullnameOverride=at,userRoles=false")}
+
+    assert template["annotations"] == {"team": "vision"}
+    assert account["annotations"] == {"role": "a"}
+    assert renamed == {"at", "autotrain-system:at", "trainingjobs.autotrain.dev"}
+
+
+def test_an_old_kubernetes_is_refused_by_name():
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        render("--kube-version=1.29.3")
+
+    assert "requires kubeVersion: >=1.30-0 which is incompatible with Kubernetes v1.29.3" in refused.value.stderr
+
+
+# --- several releases
+
+
+def cluster_scoped(*options: str) -> set[tuple[str, str]]:
+    kinds = ("ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition")
+    return {(found["kind"], found["metadata"]["name"]) for found in render(*options) if found["kind"] in kinds}
+
+
+def test_releases_of_one_name_in_two_namespaces_share_nothing():
+    other = ("--namespace=other", "--set=crds.install=false")
+
+    assert cluster_scoped(*other)
+    assert not cluster_scoped(*other) & cluster_scoped()
+
+
+def test_without_rights_on_the_cluster_nothing_of_the_cluster_is_asked_for():
+    lab = "--set=watchNamespaces={lab},crds.install=false,userRoles=false"
+    kinds = {found["kind"] for found in render(lab)}
+    without_rights = {found["kind"] for found in render(f"{lab},rbac.create=false")}
+
+    assert kinds == {"ServiceAccount", "Role", "RoleBinding", "Deployment"}
+    assert without_rights == {"ServiceAccount", "Deployment"}
+
+
+# --- helm test
+
+
+def test_helm_test_runs_the_trainer_s_image_as_restricted():
+    (pod,) = [
+        found["spec"]
+        for found in render_test("--set=imagePrefix=r/t,jobs.imagePullPolicy=Never")
+        if found["kind"] == "Pod"
+    ]
+    (container,) = pod["containers"]
+
+    assert container["image"] == f"r/t/trainer:{chart_version()}"
+    assert container["imagePullPolicy"] == "Never"
+    assert pod["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    assert (
+        container["securityContext"]
+        == only("Deployment")["spec"]["template"]["spec"]["containers"][0]["securityContext"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("watched", "namespace"),
+    [("{}", "autotrain-system"), ("{lab,shop}", "lab"), ("{lab,autotrain-system}", "autotrain-system")],
+)
+def test_helm_test_works_where_the_operator_watches(watched: str, namespace: str):
+    found = {
+        document["kind"]: document
+        for document in render_test(f"--set=watchNamespaces={watched}" if watched != "{}" else "--set=workers=8")
+    }
+    (container,) = found["Pod"]["spec"]["containers"]
+
+    assert {found[kind]["metadata"]["namespace"] for kind in ("Role", "RoleBinding")} == {namespace}
+    assert {"name": "NAMESPACE", "value": namespace} in container["env"]
+    for kind in ("Pod", "ConfigMap", "ServiceAccount"):  # `helm test --logs` looks in the release's namespace
+        assert found[kind]["metadata"]["namespace"] == "autotrain-system"
+    assert found["RoleBinding"]["subjects"][0]["namespace"] == "autotrain-system"
+
+
+def test_helm_test_gives_up_in_time():
+    (pod,) = [found["spec"] for found in render_test("--set=test.timeoutSeconds=90") if found["kind"] == "Pod"]
+
+    assert pod["activeDeadlineSeconds"] == 150
+    assert {"name": "TIMEOUT_SECONDS", "value": "90"} in pod["containers"][0]["env"]
+
+
+def test_helm_test_may_act_on_training_jobs_only():
+    (role,) = [found for found in render_test() if found["kind"] == "Role"]
+
+    assert role["rules"] == [
+        {"apiGroups": ["autotrain.dev"], "resources": ["trainingjobs"], "verbs": ["get", "create", "delete"]}
+    ]
+
+
+def test_helm_test_s_job_is_one_that_the_types_accept(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("NAME", "autotrain-test")
+    monkeypatch.setenv("NAMESPACE", "lab")
+    script = runpy.run_path(str(CHART / "files/helm_test.py"))
+
+    assert (
+        TrainingJob.model_validate(script["training_job"]("http://10.0.0.1:1/a.tgz")).metadata.name == "autotrain-test"
+    )
+
+
 # --- the CRD
 
 
@@ -229,5 +390,5 @@ def test_every_value_is_explained_in_the_readme():
     paths = [f"{name}.{below}" for name, value in values.items() if isinstance(value, dict) for below in value]
     paths += [name for name, value in values.items() if not isinstance(value, dict) or not value]
 
-    free = ("resources.",)
+    free = ("resources.", "podSecurityContext.", "securityContext.")
     assert [path for path in paths if not path.startswith(free) and f"`{path}" not in readme] == []

@@ -1,13 +1,19 @@
 """helm install, kubectl apply, train, roll out, ask: the whole life of one object with the real trainer and server."""
 
+import base64
 import json
-import threading
 import time
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from e2e_lab import NAMESPACE, Lab
+from e2e_lab import CRD, NAMESPACE, RELEASE, SYSTEM, Lab
+from minicluster.fixtures import Cluster
+
+pytestmark = pytest.mark.cluster
+ASKING = Path(__file__).parent / "asking.py"
 
 
 def test_a_trainingjob_becomes_a_model_that_answers(lab: Lab, served: str) -> None:
@@ -104,67 +110,80 @@ def test_deleting_the_object_leaves_the_models_and_nothing_else(lab: Lab, served
     assert lab.get("pvc", f"{served}-models")["status"]["phase"] == "Bound"
 
 
+@pytest.mark.real_cluster
+def test_helm_test_trains_and_asks(cluster: Cluster, lab: Lab) -> None:
+    ran = cluster.helm("test", RELEASE, "--namespace", SYSTEM, "--logs", "--timeout", "5m", check=False, timeout=330)
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "a red disc is red" in ran.stdout
+
+
+def test_uninstalling_keeps_the_crd_and_what_is_served(cluster: Cluster, lab: Lab) -> None:
+    cluster.helm("uninstall", RELEASE, "--namespace", SYSTEM, "--wait")
+
+    cluster.kubectl("get", "customresourcedefinition", CRD)
+
+
 class Load:
-    """One client that asks without a pause, on new connections, and notes who answered and what failed."""
+    """A pod that asks without a pause, on new connections, and tells who answered and what failed."""
 
     def __init__(self, lab: Lab, name: str) -> None:
         self.failures: list[str] = []
         self.revisions: set[str] = set()
-        self._lab, self._name = lab, name
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        self._lab = lab
+        self._pod = restricted_pod(f"load-{name}", "python:3.11-slim", ["python", "-c", ASKING.read_text()])
+        container = self._pod["spec"]["containers"][0]
+        url = f"http://{lab.get('service', name)['spec']['clusterIP']}/validate"
+        picture = base64.b64encode(lab.held_out[0].png()).decode()
+        container["env"] = [{"name": "URL", "value": url}, {"name": "PICTURE", "value": picture}]
 
-    def _run(self) -> None:
-        with self._lab.address(self._name) as url:
-            while not self._over.is_set():
-                try:
-                    with httpx.Client(timeout=10) as client:
-                        answer = self._lab.ask(client, url, self._lab.held_out[0])
-                    if answer.status_code == 200:
-                        self.revisions.add(answer.headers["X-Model-Revision"])
-                    else:
-                        self.failures.append(f"{answer.status_code} {answer.text}")
-                except httpx.HTTPError as error:
-                    self.failures.append(repr(error))
-                self._over.wait(0.02)
+    def _answers(self) -> list[str]:
+        return self._lab.kubectl("logs", self._pod["metadata"]["name"]).splitlines()
 
     def __enter__(self) -> "Load":
-        self._thread.start()
+        self._lab.kubectl("apply", "-f", "-", input=json.dumps(self._pod))
+        name = f"pod/{self._pod['metadata']['name']}"
+        self._lab.kubectl("wait", "--for=condition=Ready", name, "--timeout=60s", timeout=90)
+        self._lab.until(lambda: len(self._answers()) > 5, "answers")
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
+        answers = self._answers()
+        self._lab.kubectl("delete", "pod", self._pod["metadata"]["name"], "--now")
+        self.failures = [line for line in answers if not line.startswith("200 ")]
+        self.revisions = {line.split()[1] for line in answers if line.startswith("200 ")}
 
 
 def alter(lab: Lab, path: str) -> None:
     """Flip one byte of a file on the models' claim, as a bad disk would: through a pod."""
     script = f"printf X | dd of=/models/{path} bs=1 seek=2000 count=1 conv=notrunc"
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": f"alter-{int(time.time())}"},
-        "spec": {
-            "restartPolicy": "Never",
-            "automountServiceAccountToken": False,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": 1000,
-                "fsGroup": 1000,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
-            "containers": [
-                {
-                    "name": "alter",
-                    "image": "busybox:1.37",
-                    "command": ["sh", "-c", script],
-                    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-                    "volumeMounts": [{"name": "models", "mountPath": "/models"}],
-                }
-            ],
-            "volumes": [{"name": "models", "persistentVolumeClaim": {"claimName": "digits-models"}}],
-        },
-    }
+    pod = restricted_pod(f"alter-{int(time.time())}", "busybox:1.37", ["sh", "-c", script])
+    pod["spec"]["containers"][0]["volumeMounts"] = [{"name": "models", "mountPath": "/models"}]
+    pod["spec"]["volumes"] = [{"name": "models", "persistentVolumeClaim": {"claimName": "digits-models"}}]
     lab.kubectl("apply", "-f", "-", input=json.dumps(pod))
-    name = pod["metadata"]["name"]  # type: ignore[index]
+    name = pod["metadata"]["name"]
     lab.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{name}", "--timeout=60s", timeout=90)
+
+
+def restricted_pod(name: str, image: str, command: list[str]) -> dict[str, Any]:
+    """A pod that the Pod Security level `restricted` lets in."""
+    container = {
+        "name": "main",
+        "image": image,
+        "command": command,
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    security = {
+        "runAsNonRoot": True,
+        "runAsUser": 1000,
+        "fsGroup": 1000,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    spec = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": 1,
+        "securityContext": security,
+        "containers": [container],
+    }
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}

@@ -4,9 +4,12 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from e2e_lab import ROOT
 
 
+@pytest.mark.minicluster
 def test_make_demo_ends_with_a_good_model() -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     command = ["make", "demo", f"VENV={sys.prefix}"]

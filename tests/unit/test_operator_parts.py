@@ -2,6 +2,8 @@
 
 import asyncio
 import copy
+import itertools
+from collections.abc import Sized
 from typing import Any
 
 import pytest
@@ -9,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autotrain_api.names import MANAGER, Reason
-from autotrain_operator import attempts, events, storage, training, validate, waiting
+from autotrain_operator import attempts, events, plan, storage, training, validate, waiting
 from autotrain_operator.children import adopted
+from autotrain_operator.handlers import Endless
 from autotrain_operator.ledger import read_status
 from autotrain_operator.pods import Owner
 from autotrain_operator.status import difference
 from autotrain_operator.workqueue import WorkQueue
-from operator_world import START, World, trainingjob
+from operator_world import SETTINGS, START, World, trainingjob
 
 KEY = ("lab", "flowers")
 JSON = st.recursive(
@@ -166,20 +169,28 @@ def test_an_event_is_about_a_transition_and_told_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "reason"),
+    ("message", "reason", "hint"),
     [
-        pytest.param("0/1 nodes are available: 1 Insufficient nvidia.com/gpu.", Reason.UNSCHEDULABLE, id="no GPU"),
-        pytest.param('persistentvolumeclaim "data" not found', Reason.VOLUME_NOT_BOUND, id="no claim"),
-        pytest.param("0/1 nodes are available: 1 node(s) had untolerated taint", Reason.UNSCHEDULABLE, id="taint"),
+        pytest.param("1 Insufficient nvidia.com/gpu.", Reason.UNSCHEDULABLE, "gpusPerNode", id="no GPU"),
+        pytest.param('persistentvolumeclaim "data" not found', Reason.VOLUME_NOT_BOUND, "describe pvc", id="no claim"),
+        pytest.param("1 node(s) had untolerated taint", Reason.UNSCHEDULABLE, "tolerations", id="taint"),
+        pytest.param("1 node(s) were unschedulable", Reason.UNSCHEDULABLE, "Uncordon", id="cordoned"),
+        pytest.param(
+            "1 node(s) didn't match pod affinity rules",
+            Reason.UNSCHEDULABLE,
+            "ReadWriteOnce",
+            id="bound to another node",
+        ),
     ],
 )
-def test_a_pod_that_is_not_scheduled_says_what_to_do(message: str, reason: Reason) -> None:
+def test_a_pod_that_is_not_scheduled_says_what_to_do(message: str, reason: Reason, hint: str) -> None:
+    message = f"0/1 nodes are available: {message}"
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
     found = waiting.waiting_of({"status": {"conditions": [condition]}})
 
     assert found is not None
     assert found.reason == reason
-    assert found.hint
+    assert hint in found.hint
 
 
 def test_an_image_that_cannot_be_pulled_reads_the_same_while_it_is_tried_and_while_it_is_not() -> None:
@@ -197,9 +208,124 @@ def test_an_image_that_cannot_be_pulled_reads_the_same_while_it_is_tried_and_whi
     assert told[0].message == f"ErrImagePull: {error}"
 
 
-def test_a_full_quota_and_a_forbidden_pod_are_told_apart() -> None:
-    assert waiting.refused('pods "x" is forbidden: exceeded quota: small').reason == Reason.QUOTA_EXCEEDED
-    assert waiting.refused('violates PodSecurity "restricted:latest"').reason == Reason.FORBIDDEN
+def container(**status: Any) -> Any:
+    return waiting.waiting_of({"status": {"containerStatuses": [{"ready": False, **status}]}})
+
+
+@pytest.mark.parametrize(
+    "state", [{"running": {}}, {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}]
+)
+def test_a_server_that_starts_again_and_again_is_told_by_its_last_end(state: dict[str, Any]) -> None:
+    killed = container(state=state, lastState={"terminated": {"reason": "OOMKilled", "exitCode": 137}})
+    crashed = container(state=state, lastState={"terminated": {"exitCode": 3, "message": "a\nno such file\n"}})
+
+    assert killed.reason == Reason.OUT_OF_MEMORY
+    assert "spec.serving.resources" in killed.hint
+    assert crashed.reason == Reason.CRASHED
+    assert crashed.message == "the container ends with exit code 3 and is started again: no such file"
+
+
+def test_an_image_of_root_is_told_without_the_pod_s_name() -> None:
+    message = 'container has runAsNonRoot and image will run as root (pod: "a-x7k2p_lab(6e1f)", container: trainer)'
+    found = container(state={"waiting": {"reason": "CreateContainerConfigError", "message": message}})
+
+    assert found.message.endswith("image will run as root")
+    assert "USER" in found.hint
+
+
+@pytest.mark.parametrize(
+    ("message", "reason", "hint"),
+    [
+        pytest.param(
+            'pods "a" is forbidden: exceeded quota: q, requested: pods=1', "QuotaExceeded", "Raise", id="quota"
+        ),
+        pytest.param(
+            'pods "a" is forbidden: failed quota: q: must specify limits.cpu for: trainer',
+            "QuotaExceeded",
+            "spec.compute.resources",
+            id="a quota on what is not stated",
+        ),
+        pytest.param(
+            'pods "a" is forbidden: violates PodSecurity "restricted:latest"', "Forbidden", "level", id="level"
+        ),
+        pytest.param(
+            'pods "a-" is forbidden: error looking up service account lab/nobody: serviceaccount "nobody" not found',
+            "Forbidden",
+            "serviceAccountName",
+            id="service account",
+        ),
+        pytest.param(
+            'pods "a-" is forbidden: no PriorityClass with name nope was found',
+            "Forbidden",
+            "priorityClassName",
+            id="priority",
+        ),
+        pytest.param(
+            'pods "a-" is forbidden: pod rejected: RuntimeClass "nope" not found',
+            "Forbidden",
+            "runtimeClassName",
+            id="runtime",
+        ),
+        pytest.param(
+            'Pod "a" is invalid: spec.containers[0].resources.requests: Invalid value: "4Gi": must be less than or equal to '
+            "memory limit of 64Mi",
+            "Forbidden",
+            "LimitRange",
+            id="request above the default limit",
+        ),
+        pytest.param(
+            'pods "a" is forbidden: maximum memory usage per Container is 64Mi, but limit is 1Gi',
+            "Forbidden",
+            "LimitRange",
+            id="limit range",
+        ),
+        pytest.param(
+            "jobs.batch \"a\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'p' denied request: no label",
+            "Forbidden",
+            "policy",
+            id="admission policy",
+        ),
+    ],
+)
+def test_what_the_api_server_refuses_is_told_with_what_to_do(message: str, reason: str, hint: str) -> None:
+    found = waiting.refused(message)
+
+    assert found.reason == reason
+    assert hint in found.hint
+    assert found.message == message
+
+
+def test_a_refusal_reads_the_same_with_every_try() -> None:
+    tries = [
+        f'Error creating: pods "digits-v1-5115ed6e8a-1-{end}" is forbidden: exceeded quota: q'
+        for end in ("x7k2p", "9rxqf")
+    ]
+
+    assert len({waiting.refused(one) for one in tries}) == 1
+    assert 'pods "digits-v1-5115ed6e8a-1-*"' in waiting.refused(tries[0]).message
+
+
+def test_a_refused_child_is_an_event_told_once() -> None:
+    world = World().settle()
+    before = world.status
+    world.seen.jobs.clear()
+    world.seen.refusal = waiting.refused('jobs.batch "a" is forbidden: exceeded quota: q')
+    step = plan.next_step(world.obj, world.seen, SETTINGS, world.now)
+    told = [event for event in events.transitions(world.obj, before, step.status, START) if event["type"] == "Warning"]
+
+    assert [event["reason"] for event in told] == [Reason.QUOTA_EXCEEDED]
+    assert "Raise the namespace's ResourceQuota" in told[0]["message"]
+
+
+# --- watches
+
+
+def test_kopf_never_gives_up_a_watch() -> None:
+    waits = list(itertools.islice(Endless(), 100))
+
+    assert not isinstance(Endless(), Sized)  # kopf counts the tries of what has a length
+    assert waits[0] == 1
+    assert max(waits) == waits[-1] == 30
 
 
 # --- names and places

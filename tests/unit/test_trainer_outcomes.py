@@ -1,5 +1,7 @@
 import errno
 import json
+import subprocess
+import sys
 import urllib.request
 from urllib.error import HTTPError
 
@@ -91,3 +93,9 @@ def test_a_message_with_bytes_that_are_not_utf8_survives_the_termination_message
 
     assert parse_outcome(dump_outcome(outcome)) == outcome
     assert outcome.message == "caf\\udce9.png is damaged"
+
+
+def test_what_fails_before_training_does_not_wait_for_torch():
+    code = "import sys, autotrain_trainer.__main__; sys.exit('torch' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,6 +9,11 @@
 {{- end -}}
 {{- end -}}
 
+{{/* Names of cluster-scoped objects: a release of the same name may live in another namespace. */}}
+{{- define "autotrain.clusterName" -}}
+{{- printf "%s:%s" .Release.Namespace (include "autotrain.name" .) -}}
+{{- end -}}
+
 {{- define "autotrain.serviceAccount" -}}
 {{- default (ternary (include "autotrain.name" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name -}}
 {{- end -}}
@@ -27,14 +32,22 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
-{{/* An image's name, from (list $ .Values.image): the digest wins over the tag, which is the appVersion by default. */}}
+{{/* A part's image, from (list $ "operator" .Values.image): the digest wins over the tag, by default the appVersion. */}}
 {{- define "autotrain.image" -}}
-{{- $image := index . 1 -}}
+{{- $root := index . 0 -}}
+{{- $image := index . 2 -}}
+{{- $repository := default (printf "%s/%s" $root.Values.imagePrefix (index . 1)) $image.repository -}}
 {{- if $image.digest -}}
-{{- printf "%s@%s" $image.repository $image.digest -}}
+{{- printf "%s@%s" $repository $image.digest -}}
 {{- else -}}
-{{- printf "%s:%s" $image.repository (default (index . 0).Chart.AppVersion $image.tag) -}}
+{{- printf "%s:%s" $repository (default $root.Chart.AppVersion $image.tag) -}}
 {{- end -}}
+{{- end -}}
+
+{{/* The namespace of `helm test`'s TrainingJob: the release's own if it is watched, or else the first that is. */}}
+{{- define "autotrain.testNamespace" -}}
+{{- $watched := .Values.watchNamespaces -}}
+{{- ternary .Release.Namespace (first (append $watched .Release.Namespace)) (or (empty $watched) (has .Release.Namespace $watched)) -}}
 {{- end -}}
 
 {{/* Names of imagePullSecrets, as a JSON list. */}}

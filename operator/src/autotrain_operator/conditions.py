@@ -57,7 +57,7 @@ def unknown(view: View) -> Said:
     if view.invalid is not None:
         return Said("Unknown", view.invalid.reason, "the spec is invalid")
     blocked = view.blocked or Waiting(Reason.WAITING, "", "")
-    return Said("Unknown", blocked.reason, blocked.message)
+    return Said("Unknown", blocked.reason, str(blocked))
 
 
 def config_valid(view: View) -> Said:

@@ -25,17 +25,24 @@ ROUTINE = frozenset(
 
 
 def transitions(obj: Object, before: Status, after: Status, now: datetime) -> Iterator[Object]:
-    """Events for the conditions whose status or reason changed."""
+    """Events for the conditions whose status or reason changed; what is refused blocks several, and is told once."""
     known = {condition.type: (condition.status, condition.reason) for condition in before.conditions}
+    refused = set()
     for condition in after.conditions:
-        if known.get(condition.type) != (condition.status, condition.reason) and _is_news(condition):
-            yield event(obj, condition, now)
+        if known.get(condition.type) == (condition.status, condition.reason) or not _is_news(condition):
+            continue
+        if condition.status == "Unknown" and condition.reason in refused:
+            continue
+        refused.add(condition.reason)
+        yield event(obj, condition, now)
 
 
 def _is_news(condition: ConditionStatus) -> bool:
     """Ready, Available and Stalled repeat what other conditions say, but for their good or bad end."""
-    if condition.status == "Unknown" or condition.reason in QUIET:
+    if condition.reason in QUIET:
         return False
+    if condition.status == "Unknown":
+        return condition.type in (Condition.TRAINED, Condition.ROLLED_OUT)
     if condition.type in (Condition.READY, Condition.AVAILABLE, Condition.STALLED):
         return condition.status == "True" and condition.type != Condition.AVAILABLE
     return True
@@ -44,7 +51,7 @@ def _is_news(condition: ConditionStatus) -> bool:
 def event(obj: Object, condition: ConditionStatus, now: datetime) -> Object:
     """The core/v1 Event about one condition."""
     metadata = obj["metadata"]
-    bad = condition.type == Condition.STALLED or (condition.status == "False" and condition.reason not in ROUTINE)
+    bad = condition.type == Condition.STALLED or (condition.status != "True" and condition.reason not in ROUTINE)
     return {
         "apiVersion": "v1",
         "kind": "Event",

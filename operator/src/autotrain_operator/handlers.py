@@ -5,7 +5,9 @@ handlers would add annotations (docs/adr/0002-level-triggered-kopf.md).
 """
 
 import dataclasses
+import itertools
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import kopf
@@ -26,6 +28,18 @@ CONNECT_TIMEOUT_SECONDS = 10
 REQUEST_TIMEOUT_SECONDS = 30
 
 
+class Endless:
+    """Seconds between the tries of a request, without an end. kopf gives up after the last one, and with it all watches:
+    one namespace that is deleted, or a Role taken away, would end the work in every other.
+    """
+
+    FIRST = (1, 1, 2, 3, 5, 8, 13, 21)
+    LATER = 30
+
+    def __iter__(self) -> Iterator[float]:
+        return itertools.chain(self.FIRST, itertools.repeat(self.LATER))
+
+
 @kopf.on.startup()
 async def start(settings: kopf.OperatorSettings, memo: Any, **_: Any) -> None:
     """Set every time limit, and begin to work."""
@@ -36,6 +50,7 @@ async def start(settings: kopf.OperatorSettings, memo: Any, **_: Any) -> None:
     settings.watching.connect_timeout = CONNECT_TIMEOUT_SECONDS
     settings.networking.request_timeout = REQUEST_TIMEOUT_SECONDS
     settings.networking.connect_timeout = CONNECT_TIMEOUT_SECONDS
+    settings.networking.error_backoffs = Endless()
     for child in CHILDREN:
         settings.watching.label_selectors[child] = names.LABEL_JOB
     await service_of(memo).start()

@@ -236,7 +236,8 @@ def _stand(context: Context, target: str) -> tuple[State, str, str]:
         _template(context, target)
     )
     if here and applied and complete(live):
-        return "Complete", Reason.ROLLED_OUT, f"{target} answers"
+        where = storage.limits_of(context.seen.claim, context.spec)
+        return "Complete", Reason.ROLLED_OUT, f"{target} answers; {where}" if where else f"{target} answers"
     updated = live.get("status", {}).get("updatedReplicas", 0) if here and applied and observed(live) else 0
     progress = f"{updated} of {context.spec.serving.replicas} pods serve {target}"
     if not (here and applied):

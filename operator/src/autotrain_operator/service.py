@@ -59,27 +59,33 @@ class Service:
 
     async def _wait_for_crd(self, kube: Kube) -> None:
         """kopf looks for the watched kinds once, when it starts."""
-        while True:
-            try:
-                await kube.list_all(names.KIND, self._namespaces()[0])
-            except NotFoundError:
-                log.warning("the CRD %s.%s is not installed; waiting for it", names.PLURAL, names.GROUP)
-            except KubeError as error:
-                log.warning("the API does not answer as needed; trying again: %s", error)
-            else:
-                return
+        while not await self._look_everywhere(kube):  # noqa: ASYNC110 - by asking: nothing tells of a CRD
             await asyncio.sleep(CRD_POLL_SECONDS)
 
     async def _resync(self, kube: Kube) -> None:
         while True:
-            try:
-                for namespace in self._namespaces():
-                    for item in await kube.list_all(names.KIND, namespace):
-                        self.queue.add((item["metadata"]["namespace"], item["metadata"]["name"]))
+            if await self._look_everywhere(kube):
                 self._last_life = time.monotonic()
-            except KubeError as error:
-                log.warning("resync failed; the next one is in %s s: %s", self._settings.resync_seconds, error)
             await asyncio.sleep(self._settings.resync_seconds)
+
+    async def _look_everywhere(self, kube: Kube) -> bool:
+        """Queue every object. Whether any namespace could be listed: one that is gone must not stop the others."""
+        listed = [await self._look(kube, namespace) for namespace in self._namespaces()]
+        return any(listed)
+
+    async def _look(self, kube: Kube, namespace: str | None) -> bool:
+        where = f"namespace {namespace}" if namespace else "all namespaces"
+        try:
+            items = await kube.list_all(names.KIND, namespace)
+        except NotFoundError:
+            log.warning("the CRD %s.%s is not installed; waiting for it", names.PLURAL, names.GROUP)
+        except KubeError as error:
+            log.warning("TrainingJobs of %s cannot be listed; trying again: %s", where, error)
+        else:
+            for item in items:
+                self.queue.add((item["metadata"]["namespace"], item["metadata"]["name"]))
+            return True
+        return False
 
     def _namespaces(self) -> list[str | None]:
         return [*self._settings.watched] or [None]

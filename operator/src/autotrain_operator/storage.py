@@ -71,6 +71,14 @@ def on_one_node(live_claim: Object | None, spec: Spec) -> bool:
     return bool(modes) and ONE_NODE.issuperset(modes)
 
 
+def limits_of(live_claim: Object | None, spec: Spec) -> str:
+    """What the volume's access mode means for where pods run; empty when nothing."""
+    if not on_one_node(live_claim, spec):
+        return ""
+    modes = live_claim["spec"]["accessModes"] if live_claim else spec.output.storage.access_modes
+    return f"all its pods run on one node, since the models' volume is {modes[0]}"
+
+
 def one_pod_only(live_claim: Object | None) -> bool:
     """Whether the models' volume can be mounted by one pod only."""
     return bool(live_claim) and live_claim["spec"].get("accessModes") == ["ReadWriteOncePod"]  # type: ignore[index]

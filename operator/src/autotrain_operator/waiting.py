@@ -1,5 +1,6 @@
 """Pods that neither run nor fail: one table of what they wait for, and what a person can do. Pure."""
 
+import re
 from typing import NamedTuple
 
 from autotrain_api.names import Reason
@@ -32,8 +33,11 @@ CONTAINER_STATES = {
     "CreateContainerConfigError": (Reason.CONTAINER_CONFIG, "Check the Secrets and ConfigMaps that env names."),
     "CreateContainerError": (Reason.CONTAINER_CONFIG, "See `kubectl describe pod`."),
     "RunContainerError": (Reason.CONTAINER_CONFIG, "See `kubectl describe pod`."),
-    "CrashLoopBackOff": (Reason.CRASHED, "See `kubectl logs --previous`."),
 }
+ROOT_WORDS = "image will run as root"
+ROOT_HINT = "Use an image whose USER is a number other than 0: pods run as non-root."
+POD_WORDS = re.compile(r' \(pod: "[^"]*", container: [^)]*\)')
+"""What the kubelet adds to its messages: names that change with every pod."""
 BACKED_OFF = '": ErrImagePull: '
 """In the message of ImagePullBackOff, before that of the error behind it (Kubernetes 1.31 and newer)."""
 VOLUME_WORDS = ("persistentvolumeclaim", "volume")
@@ -46,16 +50,30 @@ def waiting_of(pod: Object) -> Waiting | None:
         state = container.get("state", {}).get("waiting") or {}
         if state.get("reason") in CONTAINER_STATES:
             reason, hint = CONTAINER_STATES[state["reason"]]
-            return Waiting(reason, _words(state)[:MESSAGE_LENGTH], hint)
+            words = _words(state)
+            return Waiting(reason, words[:MESSAGE_LENGTH], ROOT_HINT if ROOT_WORDS in words else hint)
+        if (ended := container.get("lastState", {}).get("terminated")) and not container.get("ready"):
+            return _crash(ended)
     for condition in status.get("conditions", []):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             return _unscheduled(condition.get("message", ""))
     return None
 
 
+def _crash(ended: Object) -> Waiting:
+    """A container that is started again and again, by its last end: the same words while it runs and while it waits."""
+    if ended.get("reason") == "OOMKilled":
+        message = "the container was killed for using more memory than its limit"
+        return Waiting(Reason.OUT_OF_MEMORY, message, "Raise the memory limit in spec.serving.resources.")
+    lines = ended.get("message", "").strip().splitlines()
+    last = f": {lines[-1][:MESSAGE_LENGTH]}" if lines else ""
+    message = f"the container ends with exit code {ended.get('exitCode')} and is started again{last}"
+    return Waiting(Reason.CRASHED, message, "See `kubectl logs --previous`.")
+
+
 def _words(state: Object) -> str:
     """What a waiting container says. Trying and backing off take turns; both are told in the words of the error."""
-    said = f"{state['reason']}: {state.get('message', '')}"
+    said = POD_WORDS.sub("", f"{state['reason']}: {state.get('message', '')}")
     return f"ErrImagePull: {said.partition(BACKED_OFF)[2]}" if BACKED_OFF in said else said
 
 
@@ -68,13 +86,65 @@ def _unscheduled(message: str) -> Waiting:
         )
         return Waiting(Reason.VOLUME_NOT_BOUND, text, hint)
     if "nvidia.com/gpu" in message or "Insufficient" in message:
-        return Waiting(Reason.UNSCHEDULABLE, text, "Lower spec.compute.gpusPerNode or resources, or add nodes.")
+        hint = "Lower spec.compute.gpusPerNode, or the resources in spec.compute and spec.serving, or add nodes."
+        return Waiting(Reason.UNSCHEDULABLE, text, hint)
+    if "pod affinity rules" in message:
+        hint = (
+            "A ReadWriteOnce volume holds all pods of one TrainingJob on one node: make room there, or keep models on a "
+            "ReadWriteMany volume (spec.output.storage.accessModes of a new TrainingJob)."
+        )
+        return Waiting(Reason.UNSCHEDULABLE, text, hint)
+    if "were unschedulable" in message:
+        return Waiting(Reason.UNSCHEDULABLE, text, "Uncordon a node (`kubectl get nodes`), or add one.")
     return Waiting(Reason.UNSCHEDULABLE, text, "Check nodeSelector, tolerations and affinity.")
+
+
+REFUSALS = (
+    ("exceeded quota", Reason.QUOTA_EXCEEDED, "Raise the namespace's ResourceQuota or lower the resources."),
+    (
+        "failed quota",
+        Reason.QUOTA_EXCEEDED,
+        "The namespace's ResourceQuota counts resources that this pod does not state: set requests and limits in "
+        "spec.compute.resources and spec.serving.resources.",
+    ),
+    (
+        "violates PodSecurity",
+        Reason.FORBIDDEN,
+        "The namespace's Pod Security level forbids this pod: check what spec.compute and spec.serving add to it.",
+    ),
+    (
+        "service account",
+        Reason.FORBIDDEN,
+        "Create that ServiceAccount in this namespace, or change serviceAccountName in spec.compute or spec.serving.",
+    ),
+    ("PriorityClass", Reason.FORBIDDEN, "Check priorityClassName in spec.compute and spec.serving; `kubectl get pc`."),
+    (
+        "RuntimeClass",
+        Reason.FORBIDDEN,
+        "Check runtimeClassName in spec.compute and spec.serving; `kubectl get runtimeclasses`.",
+    ),
+    (
+        "limit of",
+        Reason.FORBIDDEN,
+        "State requests and limits that agree, and that the namespace's LimitRange allows, in spec.compute.resources "
+        "and spec.serving.resources.",
+    ),
+    (
+        "usage per",
+        Reason.FORBIDDEN,
+        "Keep spec.compute.resources and spec.serving.resources within the namespace's LimitRange.",
+    ),
+    ("denied", Reason.FORBIDDEN, "A policy of the cluster refuses it: see the message, or ask who runs the cluster."),
+)
+"""Words of the API server -> reason and what to do; the first that is found wins."""
+GENERATED = re.compile(r'(ods? "[^"]*-)[a-z0-9]{5}"')
+"""The name of a pod that a controller tries to create: another one with every try."""
 
 
 def refused(message: str) -> Waiting:
     """The API server refused a pod or a child."""
-    text = message[:MESSAGE_LENGTH]
-    if "exceeded quota" in message:
-        return Waiting(Reason.QUOTA_EXCEEDED, text, "Raise the namespace's ResourceQuota or lower the resources.")
+    text = GENERATED.sub(r'\1*"', message)[:MESSAGE_LENGTH]
+    for words, reason, hint in REFUSALS:
+        if words in message:
+            return Waiting(reason, text, hint)
     return Waiting(Reason.FORBIDDEN, text, "See the message; the spec asks for what the namespace forbids.")

@@ -23,6 +23,9 @@ import threading
 import time
 from pathlib import Path
 
+signal.signal(
+    signal.SIGTERM, lambda *_: sys.exit(143)
+)  # first of all: the first process of a container dies of no other
 RUN = Path(sys.argv[-1]).read_text()
 LOG = Path(os.environ.get("AUTOTRAIN_TERMINATION_LOG", "/dev/termination-log"))
 
@@ -61,7 +64,6 @@ def serve_progress() -> None:
 
 
 def wait() -> None:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     serve_progress()
     while not (FOLDER.parents[2] / "finish").exists():
         time.sleep(0.02)

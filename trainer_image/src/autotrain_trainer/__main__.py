@@ -18,6 +18,7 @@ from autotrain_api import names
 from autotrain_api.names import ExitCode, Reason, Stage
 from autotrain_api.outcome import Failed, Succeeded, dump_outcome
 from autotrain_api.run import RunConfig, load_run
+from autotrain_trainer import output
 from autotrain_trainer.failures import RunError, Terminated, translate
 from autotrain_trainer.progress import ProgressBoard, serve
 
@@ -60,18 +61,16 @@ def attempt(config: Path) -> tuple[Succeeded | Failed, int]:
 
 def run_attempt(run: RunConfig, board: ProgressBoard, work: Path) -> Succeeded:
     """Find the finished bundle or make it. Raises RunError."""
-    warnings.filterwarnings("ignore", category=FutureWarning, module="torch")  # not about us, and first in every log
-    from autotrain_trainer import bundling  # torch takes seconds to import; a wrong config should not
-
-    output = bundling.output_folder(run)
-    if found := bundling.find_finished(output, run.revision):
+    folder = output.output_folder(run)
+    if found := output.find_finished(folder, run.revision):
         board.say(f"found the bundle of {run.revision}: nothing to train", percent=100)
         return found
-    bundling.prepare_output(output)
-    from autotrain_trainer.recipes import classification
+    output.prepare_output(folder)
+    warnings.filterwarnings("ignore", category=FutureWarning, module="torch")  # not about us, and first in every log
+    from autotrain_trainer.recipes import classification  # torch takes seconds to import; what fails before should not
 
     outcome = classification.run_recipe(run, board, work)
-    shutil.rmtree(bundling.work_folder(output), ignore_errors=True)
+    shutil.rmtree(output.work_folder(folder), ignore_errors=True)
     return outcome
 
 

@@ -16,7 +16,7 @@ from autotrain_api.outcome import Succeeded
 from autotrain_api.run import RunConfig
 from autotrain_server.engine import cpu_limit
 from autotrain_trainer import resolved as resolving
-from autotrain_trainer.bundling import make_bundle, output_folder, work_folder
+from autotrain_trainer.bundling import make_bundle
 from autotrain_trainer.data.fetch import fetch
 from autotrain_trainer.data.layouts import classes_of, read_parts
 from autotrain_trainer.data.pictures import PictureSet, load_pictures
@@ -24,6 +24,7 @@ from autotrain_trainer.export import try_export
 from autotrain_trainer.failures import translate
 from autotrain_trainer.fit import train
 from autotrain_trainer.model import Network, build
+from autotrain_trainer.output import output_folder, work_folder
 from autotrain_trainer.progress import ProgressBoard
 from autotrain_trainer.resolved import Resolved
 

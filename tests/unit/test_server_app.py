@@ -286,7 +286,7 @@ async def test_the_event_loop_stays_free_while_the_engine_works(folder):
 class Held:
     """An engine that waits for `asked`."""
 
-    name, precision = "held", "Float32"
+    name, precision, streams, batch_sizes = "held", "Float32", 1, ()
 
     def __init__(self, asked: threading.Event, engine: Engine) -> None:
         self.asked, self.engine = asked, engine
@@ -313,7 +313,7 @@ async def test_a_report_that_has_gone_is_not_found(tmp_path):
 
 
 class Broken:
-    name, precision = "broken", "Float32"
+    name, precision, streams, batch_sizes = "broken", "Float32", 1, ()
 
     def __init__(self, error: Exception) -> None:
         self.error = error

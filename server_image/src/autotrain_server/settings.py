@@ -2,12 +2,13 @@
 
 import re
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from autotrain_api import names
-from autotrain_api.trainingjob import Limits, Postprocessing
+from autotrain_api.trainingjob import Batching, Limits, Postprocessing
 
 UNITS = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}
 UNITS |= {f"{prefix}i": 2.0**power for prefix, power in (("K", 10), ("M", 20), ("G", 30), ("T", 40), ("P", 50))}
@@ -22,8 +23,12 @@ class Settings(BaseSettings):
     limits: Limits = Field(Limits(), description="spec.serving.limits as JSON")
     host: str = Field("0.0.0.0", description="Address to listen on")  # noqa: S104 - a pod listens on its own address
     port: int = Field(names.PORT, description="Port to listen on; 0 takes a free one")
-    queue_size: int = Field(128, ge=1, description="Pictures that may wait for the engine; more get 503")
-    max_batch: int = Field(16, ge=1, description="Pictures that the engine gets at once, at most")
+    precision: Literal["Auto", "Float32", "BFloat16", "Int8"] = Field("Auto", description="spec.serving.precision")
+    batching: Batching = Field(Batching(), description="spec.serving.batching as JSON")
+    queue_size: int = Field(128, ge=1, description="Requests, and pictures, that may wait; more get 503 at once")
+    max_bytes_waiting: int = Field(128 * 2**20, ge=1, description="Bytes of all bodies that are held at the same time")
+    header_seconds: float = Field(10, gt=0, description="Time for a request's headers; then the connection is closed")
+    max_connections: int = Field(1_024, ge=1, description="Open connections; more get 503 at once")
     drain_seconds: int = Field(30, ge=0, description="Time for running requests after SIGTERM")
     termination_log: Path = Field(Path(names.TERMINATION_LOG), description="Where a failed start is reported")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")

@@ -11,6 +11,7 @@ from autotrain_server.preprocess import ImageError
 
 FIELD = "img"
 MAX_PICTURES = 64
+"""In one request."""
 MAX_HEADER_BYTES = 8_192
 NAMED = 8
 """How many other fields a message lists."""
@@ -18,14 +19,11 @@ NAMED = 8
 
 async def pictures_of(request: Request, max_body_bytes: int) -> list[bytes]:
     """The pictures in a request, in order: the body itself, or every `img` part of a form. Raises ImageError."""
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > max_body_bytes:
-        raise too_large(max_body_bytes)
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind == b"multipart/form-data":
         return await _form(request, options.get(b"boundary", b""), max_body_bytes)
     if kind in (b"", b"application/octet-stream") or kind.startswith(b"image/"):
-        return [b"".join([chunk async for chunk in _bounded(request, max_body_bytes)])]
+        return [await body_of(request, max_body_bytes)]
     raise ImageError(
         415,
         "UnsupportedContentType",
@@ -37,7 +35,15 @@ def too_large(max_body_bytes: int) -> ImageError:
     return ImageError(413, "BodyTooLarge", f"the body is larger than the {max_body_bytes} bytes that are allowed")
 
 
+async def body_of(request: Request, max_body_bytes: int) -> bytes:
+    """The whole body. Raises ImageError when it is too large."""
+    return b"".join([chunk async for chunk in _bounded(request, max_body_bytes)])
+
+
 async def _bounded(request: Request, max_body_bytes: int) -> AsyncIterator[bytes]:
+    declared = request.headers.get("content-length", "")
+    if declared.isascii() and declared.isdigit() and int(declared) > max_body_bytes:
+        raise too_large(max_body_bytes)
     received = 0
     try:
         async for chunk in request.stream():

@@ -1,0 +1,91 @@
+"""Every error as JSON of one form: {"error": {"reason", "message"}}; under /v2 as the Open Inference Protocol says."""
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from autotrain_server.admission import QueueFullError
+from autotrain_server.preprocess import ImageError
+from autotrain_server.service import Service, UnavailableError
+
+RETRY_AFTER = {"Retry-After": "1"}
+PROTOCOL_PREFIX = "/v2"
+REASONS = {404: "NotFound", 405: "MethodNotAllowed"}
+
+
+class ErrorDetail(BaseModel):
+    reason: str
+    message: str
+
+
+class ErrorAnswer(BaseModel):
+    error: ErrorDetail
+
+
+DOCUMENTED: dict[int | str, dict[str, Any]] = {
+    400: {"model": ErrorAnswer, "description": "No picture in the request"},
+    408: {"model": ErrorAnswer, "description": "The body came too slowly"},
+    413: {"model": ErrorAnswer, "description": "Body or picture too large"},
+    415: {"model": ErrorAnswer, "description": "Not a picture of a supported format"},
+    422: {"model": ErrorAnswer, "description": "The picture is damaged"},
+    503: {"model": ErrorAnswer, "description": "Not ready, or too many requests; try again"},
+}
+
+
+class RequestError(Exception):
+    """A request that cannot be answered. `status` is the HTTP status, `reason` one CamelCase word."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+
+
+class ClientGoneError(Exception):
+    """Nobody waits for the answer."""
+
+
+def add_errors(app: FastAPI, service: Service) -> None:
+    """Handlers for whatever the routes raise."""
+
+    def answer(request: Request, status: int, reason: str, message: str, headers: Any = None) -> JSONResponse:
+        service.metrics.refused.labels(reason).inc()
+        if request.url.path.startswith(PROTOCOL_PREFIX):
+            return JSONResponse({"error": message}, status, headers)
+        return JSONResponse({"error": {"reason": reason, "message": message}}, status, headers)
+
+    @app.exception_handler(ImageError)
+    @app.exception_handler(RequestError)
+    async def refused(request: Request, problem: ImageError | RequestError) -> JSONResponse:
+        return answer(request, problem.status, problem.reason, str(problem))
+
+    @app.exception_handler(UnavailableError)
+    async def unavailable(request: Request, problem: UnavailableError) -> JSONResponse:
+        return answer(request, 503, problem.reason, str(problem), RETRY_AFTER)
+
+    @app.exception_handler(QueueFullError)
+    async def full(request: Request, _: QueueFullError) -> JSONResponse:
+        return answer(request, 503, "Overloaded", "too many requests wait; try again", RETRY_AFTER)
+
+    @app.exception_handler(ClientGoneError)
+    async def gone(request: Request, _: ClientGoneError) -> JSONResponse:
+        return answer(request, 499, "ClientGone", "the client went away")
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, problem: HTTPException) -> JSONResponse:
+        reason = REASONS.get(problem.status_code, "InvalidRequest")
+        return answer(request, problem.status_code, reason, str(problem.detail), problem.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, problem: RequestValidationError) -> JSONResponse:
+        first = problem.errors()[0]
+        place = ".".join(str(step) for step in first["loc"])
+        return answer(request, 400, "InvalidRequest", f"{place}: {first['msg']}")
+
+    @app.exception_handler(Exception)
+    async def unforeseen(request: Request, problem: Exception) -> JSONResponse:
+        return answer(request, 500, "Crashed", f"the server failed: {type(problem).__name__}")

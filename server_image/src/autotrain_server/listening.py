@@ -1,0 +1,92 @@
+"""Connections: uvicorn with httptools, bounded in number and in the time and size of a request's headers."""
+
+import asyncio
+import json
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from autotrain_server.service import Service
+from autotrain_server.settings import Settings
+
+MAX_HEADER_BYTES = 65_536
+
+
+class Connection(HttpToolsProtocol):
+    """Closed when headers do not come in time, or do not end. What does not parse is answered as JSON."""
+
+    header_seconds = 10.0
+    _timer: asyncio.TimerHandle | None = None
+    _header_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait_for_headers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._headers_came()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._timer is not None:
+            self._header_bytes += len(data)
+            if self._header_bytes > MAX_HEADER_BYTES and not self.transport.is_closing():
+                self.send_400_response(f"the headers are larger than {MAX_HEADER_BYTES} bytes")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._wait_for_headers()
+
+    def on_headers_complete(self) -> None:
+        self._headers_came()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        body = json.dumps({"error": {"reason": "InvalidRequest", "message": msg}}).encode()
+        head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+        self.transport.write(STATUS_LINE[400] + head + body)
+        self.transport.close()
+
+    def _wait_for_headers(self) -> None:
+        if self._timer is None:
+            self._header_bytes = 0
+            self._timer = self.loop.call_later(self.header_seconds, self.transport.abort)
+
+    def _headers_came(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class Server(uvicorn.Server):
+    """Tells that it is going as soon as it is asked to."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._service.draining = True
+        super().handle_exit(sig, frame)
+
+
+def listen(app: FastAPI, settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; what is running is answered first."""
+    protocol: Any = type("Connection", (Connection,), {"header_seconds": settings.header_seconds})
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http=protocol,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=settings.max_connections,
+        timeout_graceful_shutdown=settings.drain_seconds,
+    )
+    Server(config, app.state.service).run()

@@ -1,0 +1,46 @@
+"""GET /healthz, /readyz and /metrics: what the kubelet and Prometheus ask."""
+
+from typing import Any
+
+from fastapi import FastAPI, Response
+from fastapi.responses import JSONResponse
+
+from autotrain_server.metrics import CONTENT_TYPE
+from autotrain_server.service import Service
+
+
+def add_probes(app: FastAPI, service: Service) -> None:
+    @app.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        """The process answers."""
+        return {"status": "ok"}
+
+    @app.get("/readyz", responses={503: {"description": "Loading, draining, or refused with reason, file and message"}})
+    async def readyz() -> JSONResponse:
+        """The model is verified and answers."""
+        if (problem := service.problem()) is not None:
+            reason, file, message = problem
+            return JSONResponse({"ready": False, "reason": reason, "file": file, "message": message}, 503)
+        return JSONResponse({"ready": True, **facts_of(service)})
+
+    @app.get("/metrics", response_class=Response)
+    async def metrics() -> Response:
+        """For Prometheus, in the OpenMetrics text format."""
+        if service.problem() is None:
+            facts = facts_of(service)
+            labels = [facts[key] for key in ("model", "revision", "digest", "engine", "precision", "precisionNote")]
+            service.metrics.model.labels(*labels).set(1)
+        return Response(service.metrics.text(), media_type=CONTENT_TYPE)
+
+
+def facts_of(service: Service) -> dict[str, Any]:
+    """Which model answers, and how it is computed."""
+    predictor = service.ready()
+    return {
+        "model": predictor.manifest.name,
+        "revision": predictor.manifest.revision,
+        "digest": predictor.digest,
+        "engine": predictor.engine.name,
+        "precision": predictor.engine.precision,
+        "precisionNote": predictor.precision_note,
+    }

@@ -1,0 +1,167 @@
+"""The Open Inference Protocol (V2), https://github.com/kserve/open-inference-protocol, under /v2.
+
+One input, `image`: BYTES of encoded pictures, base64 in JSON or raw in the binary tensor data extension. Outputs: `label`
+(BYTES [n]) and `confidence` (FP32 [n]), the same as /validate gives, and `scores` (FP32 [n, classes]), probabilities in
+the order of the model's classes.
+"""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+
+from autotrain_server.errors import RequestError
+from autotrain_server.predictor import Predictor, softmax
+from autotrain_server.probes import facts_of
+from autotrain_server.receiving import receive
+from autotrain_server.service import Service
+from autotrain_server.tensors import INPUT, LENGTH_HEADER, Inference, Outputs, encode, read_inference
+
+SERVER = "autotrain-server"
+EXTENSIONS = ["binary_tensor_data"]
+MODEL = "/v2/models/{name}"
+VERSION = MODEL + "/versions/{version}"
+
+
+def add_protocol(app: FastAPI, service: Service) -> None:
+    _add_health(app, service)
+
+    @app.get("/v2", tags=["v2"])
+    async def server_metadata() -> dict[str, Any]:
+        """This server, and the extensions of the protocol that it speaks."""
+        return {"name": SERVER, "version": version(SERVER), "extensions": EXTENSIONS}
+
+    @app.get(MODEL, tags=["v2"])
+    @app.get(VERSION, tags=["v2"])
+    async def model_metadata(name: str, version: str = "") -> dict[str, Any]:
+        """The model's inputs and outputs. Its version is its revision."""
+        return metadata(named(service, name, version), service)
+
+    async def infer(request: Request, name: str, version: str = "") -> Response:
+        """Classify encoded pictures: one BYTES tensor `image` of shape [n]."""
+        predictor = named(service, name, version)
+
+        async def work(inference: Inference) -> Response:
+            scores = await service.scores(inference.pictures)
+            outputs = outputs_of(predictor, scores, service)
+            return answer(predictor, inference, encode(inference.select(outputs), inference.binary))
+
+        return await receive(service, request, read_inference, work)  # type: ignore[no-any-return]
+
+    for path in (f"{MODEL}/infer", f"{VERSION}/infer"):
+        app.post(path, tags=["v2"], response_model=None, openapi_extra=INFER_BODY)(infer)
+
+
+def _add_health(app: FastAPI, service: Service) -> None:
+    @app.get("/v2/health/live", tags=["v2"])
+    async def live() -> dict[str, bool]:
+        return {"live": True}
+
+    @app.get("/v2/health/ready", tags=["v2"])
+    async def ready() -> JSONResponse:
+        """The model is verified and answers."""
+        problem = service.problem()
+        return JSONResponse({"ready": problem is None}, 200 if problem is None else 503)
+
+    @app.get(f"{MODEL}/ready", tags=["v2"])
+    @app.get(f"{VERSION}/ready", tags=["v2"])
+    async def model_ready(name: str, version: str = "") -> JSONResponse:
+        predictor = named(service, name, version)
+        ready = service.problem() is None
+        return JSONResponse({"name": predictor.manifest.name, "ready": ready}, 200 if ready else 503)
+
+
+def named(service: Service, name: str, version: str) -> Predictor:
+    """The model of this server, when it is the one that was named. Raises RequestError, UnavailableError."""
+    predictor = service.ready()
+    here = predictor.manifest
+    if name != here.name or version not in ("", here.revision):
+        asked = f"{name!r} {version}".strip()
+        raise RequestError(404, "NotFound", f"there is no model {asked}; this server has {here.name!r} {here.revision}")
+    return predictor
+
+
+def metadata(predictor: Predictor, service: Service) -> dict[str, Any]:
+    manifest = predictor.manifest
+    facts = facts_of(service)
+    return {
+        "name": manifest.name,
+        "versions": [manifest.revision],
+        "platform": f"{facts['engine']}_onnx",
+        "inputs": [{"name": INPUT, "datatype": "BYTES", "shape": [-1]}],
+        "outputs": [
+            {"name": "label", "datatype": "BYTES", "shape": [-1]},
+            {"name": "confidence", "datatype": "FP32", "shape": [-1]},
+            {"name": "scores", "datatype": "FP32", "shape": [-1, len(manifest.classes)]},
+        ],
+        "parameters": {
+            "classes": manifest.classes,
+            **{key: facts[key] for key in ("digest", "precision", "precisionNote")},
+        },
+    }
+
+
+def outputs_of(predictor: Predictor, scores: Sequence[Any], service: Service) -> Outputs:
+    """Output name -> datatype, shape and values."""
+    answers = [predictor.answer(row, service.settings.postprocessing) for row in scores]
+    probabilities = [softmax(row) for row in scores]
+    count = len(answers)
+    for found in answers:
+        service.metrics.predictions.labels(found.prediction).inc()
+    return {
+        "label": ("BYTES", [count], [found.prediction for found in answers]),
+        "confidence": ("FP32", [count], [found.confidence for found in answers]),
+        "scores": (
+            "FP32",
+            [count, len(predictor.manifest.classes)],
+            [float(one) for row in probabilities for one in row],
+        ),
+    }
+
+
+def answer(predictor: Predictor, inference: Inference, encoded: tuple[list[dict[str, Any]], bytes]) -> Response:
+    """JSON, and behind it the binary tensors, if any were asked for."""
+    outputs, tail = encoded
+    body = {"model_name": predictor.manifest.name, "model_version": predictor.manifest.revision, "outputs": outputs}
+    if inference.id:
+        body["id"] = inference.id
+    head = bytes(JSONResponse(body).body)
+    if not tail:
+        return Response(head, media_type="application/json")
+    return Response(head + tail, media_type="application/octet-stream", headers={LENGTH_HEADER: str(len(head))})
+
+
+INFER_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["inputs"],
+                    "properties": {
+                        "id": {"type": "string"},
+                        "inputs": {
+                            "type": "array",
+                            "minItems": 1,
+                            "maxItems": 1,
+                            "items": {
+                                "type": "object",
+                                "required": ["name", "shape", "datatype", "data"],
+                                "properties": {
+                                    "name": {"const": INPUT},
+                                    "shape": {"type": "array", "items": {"type": "integer", "minimum": 1}},
+                                    "datatype": {"const": "BYTES"},
+                                    "data": {"type": "array", "items": {"type": "string", "format": "byte"}},
+                                },
+                            },
+                        },
+                        "outputs": {"type": "array", "items": {"type": "object", "required": ["name"]}},
+                    },
+                }
+            }
+        },
+    }
+}

@@ -1,0 +1,118 @@
+"""One model behind its decoders and its queue: bytes of pictures -> scores and answers. No HTTP here."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from autotrain_api import bundle
+from autotrain_api.names import Reason
+from autotrain_server.admission import Admission
+from autotrain_server.batcher import Batcher
+from autotrain_server.engine import Pictures, Scores, cpu_limit
+from autotrain_server.metrics import Metrics
+from autotrain_server.model import Model
+from autotrain_server.predictor import Answer, Predictor
+from autotrain_server.preprocess import Pixels
+from autotrain_server.reading import BundleError
+from autotrain_server.settings import Settings
+
+
+class UnavailableError(Exception):
+    """No answer from here now: HTTP 503."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Service:
+    """What the routes share."""
+
+    def __init__(self, settings: Settings, model: Model) -> None:
+        self.settings = settings
+        self.model = model
+        self.metrics = Metrics()
+        self.admission = Admission(settings.queue_size, max(settings.max_bytes_waiting, settings.max_body_bytes))
+        self.draining = False
+        """Set on SIGTERM: not ready any more, but what is here is answered."""
+        self._decoders = ThreadPoolExecutor(cpu_limit(), thread_name_prefix="decode")
+        self._batcher: Batcher | None = None
+        self.metrics.queue_depth.set_function(lambda: self._batcher.depth if self._batcher else 0)
+        self.metrics.in_flight.set_function(lambda: self.admission.requests)
+        self.metrics.ready.set_function(lambda: self.problem() is None)
+
+    def problem(self) -> tuple[str, str, str] | None:
+        """Why nothing is answered: reason, file, message; None when the model is verified and answers."""
+        if self.model.error is not None:
+            return self.model.error.reason, self.model.error.file, self.model.error.told()
+        if self.model.predictor is None:
+            return "Loading", "", "the model is being verified"
+        if self.draining:
+            return "Draining", "", "the server was asked to stop"
+        return None
+
+    def ready(self) -> Predictor:
+        """The verified predictor. Raises UnavailableError."""
+        predictor, error = self.model.predictor, self.model.error
+        if error is not None:
+            raise UnavailableError(error.reason, error.told())
+        if predictor is None:
+            raise UnavailableError("Loading", "the model is being verified")
+        return predictor
+
+    async def answers(self, pictures: Sequence[bytes]) -> list[Answer]:
+        """Answers to pictures, in order. Raises ImageError, QueueFullError, UnavailableError."""
+        predictor = self.ready()
+        scores = await self.scores(pictures)
+        found = [predictor.answer(row, self.settings.postprocessing) for row in scores]
+        for answer in found:
+            self.metrics.predictions.labels(answer.prediction).inc()
+        return found
+
+    async def scores(self, pictures: Sequence[bytes]) -> list[Scores]:
+        """Logits of pictures, in order, as soon as they can be had. Raises as `answers` does."""
+        predictor = self.ready()
+        seconds = self.settings.limits.timeout_seconds
+        try:
+            async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._scores_of(predictor, picture)) for picture in pictures]
+        except TimeoutError as error:
+            raise UnavailableError("Timeout", f"no answer within {seconds} s; the server is busy") from error
+        except BaseExceptionGroup as group_error:
+            raise group_error.exceptions[0] from None
+        return [task.result() for task in tasks]
+
+    async def _scores_of(self, predictor: Predictor, picture: bytes) -> Scores:
+        loop = asyncio.get_running_loop()
+        pixels = await loop.run_in_executor(self._decoders, self._decode, predictor, picture)
+        return await self._queue(predictor).scores(pixels)
+
+    def _decode(self, predictor: Predictor, picture: bytes) -> Pixels:
+        begun = time.perf_counter()
+        pixels = predictor.decode(picture, self.settings.limits.max_pixels)
+        self.metrics.decode_seconds.observe(time.perf_counter() - begun)
+        return pixels
+
+    def _queue(self, predictor: Predictor) -> Batcher:
+        """Made when the engine is known."""
+        if self._batcher is None:
+            batching = self.settings.batching
+            self._batcher = Batcher(
+                self._run,
+                batching.max_size,
+                self.settings.queue_size,
+                predictor.engine.streams,
+                batching.max_delay_milliseconds / 1000,
+                self.metrics,
+            )
+        return self._batcher
+
+    def _run(self, images: Pictures) -> Scores:
+        """One pass. An engine that fails takes the model out of service. Raises UnavailableError."""
+        try:
+            return self.ready().logits(images)
+        except RuntimeError as error:
+            problem = BundleError(Reason.CRASHED, bundle.MODEL, f"the engine failed: {error}")
+            self.model.fail(problem)
+            raise UnavailableError(problem.reason, problem.told()) from error

@@ -1,0 +1,166 @@
+"""Tensors of the Open Inference Protocol: requests in JSON or in the binary extension -> pictures, and outputs back.
+
+Binary tensor data: the header Inference-Header-Content-Length says how many bytes of the body are JSON; behind it lie the
+tensors that have a parameter `binary_data_size`. An element of BYTES is preceded by its length, four bytes little-endian.
+"""
+
+import base64
+import binascii
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.requests import Request
+
+from autotrain_server.errors import RequestError
+from autotrain_server.uploads import MAX_PICTURES, body_of
+
+INPUT = "image"
+LENGTH_HEADER = "Inference-Header-Content-Length"
+Outputs = dict[str, tuple[str, list[int], list[Any]]]
+"""Name -> (datatype, shape, values in row-major order)."""
+
+
+class InputTensor(BaseModel):
+    name: str
+    datatype: str
+    shape: list[int]
+    parameters: dict[str, Any] = {}
+    data: list[Any] | None = None
+
+
+class RequestedOutput(BaseModel):
+    name: str
+    parameters: dict[str, Any] = {}
+
+
+class InferRequest(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    id: str = Field("", max_length=256)
+    parameters: dict[str, Any] = {}
+    inputs: list[InputTensor]
+    outputs: list[RequestedOutput] | None = None
+
+
+class Inference:
+    """A request that was understood."""
+
+    def __init__(self, asked: InferRequest, pictures: list[bytes]) -> None:
+        self.id = asked.id
+        self.pictures = pictures
+        self._outputs = asked.outputs
+        self._all_binary = asked.parameters.get("binary_data_output") is True
+
+    def select(self, outputs: Outputs) -> Outputs:
+        """Those that were asked for, in that order; all when none was named. Raises RequestError."""
+        if not self._outputs:
+            return outputs
+        for asked in self._outputs:
+            if asked.name not in outputs:
+                raise bad(f"outputs: there is no {asked.name!r}; there are {', '.join(outputs)}")
+        return {asked.name: outputs[asked.name] for asked in self._outputs}
+
+    def binary(self, name: str) -> bool:
+        """Whether this output is wanted as bytes behind the JSON."""
+        named = {asked.name: asked.parameters.get("binary_data", self._all_binary) for asked in self._outputs or ()}
+        return named.get(name, self._all_binary) is True
+
+
+async def read_inference(request: Request, max_body_bytes: int) -> Inference:
+    """The pictures of an infer request. Raises RequestError, ImageError."""
+    body = await body_of(request, max_body_bytes)
+    head = header_length(request.headers.get(LENGTH_HEADER), len(body))
+    try:
+        asked = InferRequest.model_validate_json(body[:head])
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(step) for step in first["loc"]) or "body"
+        raise bad(f"{place}: {first['msg']}") from error
+    return Inference(asked, pictures_in(asked, body[head:]))
+
+
+def header_length(declared: str | None, size: int) -> int:
+    if declared is None:
+        return size
+    if not (declared.isascii() and declared.isdigit()) or int(declared) > size:
+        raise bad(f"{LENGTH_HEADER} is {declared!r}; the body has {size} bytes")
+    return int(declared)
+
+
+def pictures_in(asked: InferRequest, tail: bytes) -> list[bytes]:
+    """Encoded pictures of the one input tensor."""
+    if len(asked.inputs) != 1 or asked.inputs[0].name != INPUT:
+        found = ", ".join(repr(tensor.name) for tensor in asked.inputs[:8]) or "none"
+        raise bad(f"inputs: one tensor {INPUT!r} is wanted; found: {found}")
+    tensor = asked.inputs[0]
+    if tensor.datatype != "BYTES":
+        raise bad(f"inputs.0.datatype: {tensor.datatype!r}; {INPUT!r} is BYTES, encoded pictures")
+    if "binary_data_size" in tensor.parameters:
+        pictures = unpack(tail, tensor.parameters["binary_data_size"])
+    else:
+        pictures = [decode_text(text, place) for place, text in enumerate(tensor.data or ())]
+    if not 1 <= len(pictures) <= MAX_PICTURES:
+        raise bad(f"inputs.0.data: {len(pictures)} pictures; 1 to {MAX_PICTURES} are allowed in one request")
+    if product(tensor.shape) != len(pictures):
+        raise bad(f"inputs.0.shape: {tensor.shape} for {len(pictures)} elements")
+    return pictures
+
+
+def product(shape: Sequence[int]) -> int:
+    total = 1
+    for size in shape:
+        total *= size
+    return total
+
+
+def decode_text(text: Any, place: int) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError, TypeError) as error:
+        raise bad(f"inputs.0.data.{place}: an encoded picture in base64 is wanted: {error}") from error
+
+
+def unpack(data: bytes, size: Any) -> list[bytes]:
+    """Elements of a BYTES tensor in binary form."""
+    if size != len(data):
+        raise bad(f"inputs.0.parameters.binary_data_size: {size!r}; {len(data)} bytes follow the JSON")
+    found: list[bytes] = []
+    start = 0
+    while start < len(data):
+        if start + 4 > len(data):
+            raise bad(f"binary tensor data: it ends within the length of element {len(found)}")
+        (length,) = struct.unpack_from("<I", data, start)
+        start += 4
+        if start + length > len(data):
+            raise bad(f"binary tensor data: element {len(found)} has {length} bytes, {len(data) - start} are left")
+        found.append(data[start : start + length])
+        start += length
+    return found
+
+
+def encode(outputs: Outputs, binary: Any) -> tuple[list[dict[str, Any]], bytes]:
+    """The `outputs` of a response, and the bytes behind its JSON; `binary` says of a name whether it goes there."""
+    tensors, tail = [], b""
+    for name, (datatype, shape, values) in outputs.items():
+        tensor: dict[str, Any] = {"name": name, "datatype": datatype, "shape": shape}
+        if binary(name):
+            packed = pack(datatype, values)
+            tensor["parameters"] = {"binary_data_size": len(packed)}
+            tail += packed
+        else:
+            tensor["data"] = values
+        tensors.append(tensor)
+    return tensors, tail
+
+
+def pack(datatype: str, values: Sequence[Any]) -> bytes:
+    if datatype == "FP32":
+        return struct.pack(f"<{len(values)}f", *values)
+    texts = [str(value).encode() for value in values]
+    return b"".join(struct.pack("<I", len(text)) + text for text in texts)
+
+
+def bad(message: str) -> RequestError:
+    return RequestError(400, "InvalidRequest", message)

@@ -1,5 +1,4 @@
 import asyncio
-import contextlib
 import os
 import threading
 from collections.abc import AsyncIterator
@@ -17,20 +16,10 @@ from autotrain_server.engine import Engine
 from autotrain_server.model import Model
 from autotrain_server.predictor import Predictor
 from autotrain_server.settings import Settings
+from server_client import serving
 
 RED = onnx_bundle.picture("red")
 BLUE = onnx_bundle.picture("blue", "JPEG")
-
-
-@contextlib.asynccontextmanager
-async def serving(folder: Path, sha256: str = "", **settings) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the application over `folder`, once loading is over."""
-    model = Model(folder, sha256)
-    app = create_app(Settings(bundle=folder, **settings), model)
-    model.start()
-    await asyncio.to_thread(model.wait)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server") as client:
-        yield client
 
 
 @pytest.fixture(scope="module")

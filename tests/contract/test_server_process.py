@@ -1,19 +1,18 @@
 """The server as the operator starts it: settings from the pod's environment, probes, refusals, SIGTERM."""
 
-import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import httpx
 import pytest
 
 import onnx_bundle
+import server_process
 from autotrain_api import bundle, names
 from autotrain_api.names import ExitCode, Reason, Stage
 from autotrain_api.outcome import parse_outcome
@@ -23,6 +22,7 @@ from autotrain_operator.pods import Owner
 from autotrain_operator.serving import Served
 from autotrain_operator.settings import Settings as OperatorSettings
 from autotrain_server.settings import Settings
+from server_process import Server
 
 SPEC = Spec.model_validate(
     {
@@ -45,45 +45,8 @@ def pod_environment(sha256: str) -> dict[str, str]:
     return {variable["name"]: variable["value"] for variable in template["spec"]["containers"][0]["env"]}
 
 
-class Server:
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        self.log = folder.parent / "termination-log"
-        own = {"AUTOTRAIN_HOST": "127.0.0.1", "AUTOTRAIN_PORT": str(port), "AUTOTRAIN_BUNDLE": str(folder)}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "autotrain_server"],
-            env=os.environ | environment | own | {"AUTOTRAIN_TERMINATION_LOG": str(self.log)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}")
-        self.log_text = ""
-        self.news = threading.Condition()
-        threading.Thread(target=self.read_log, daemon=True).start()
-
-    def read_log(self) -> None:
-        for line in self.process.stderr or ():
-            with self.news:
-                self.log_text += line
-                self.news.notify_all()
-
-    def wait_for(self, words: str) -> None:
-        """Wait until the log says `words`."""
-        with self.news:
-            assert self.news.wait_for(lambda: words in self.log_text, timeout=20), self.log_text
-
-
-@contextmanager
-def server(folder: Path, sha256: str) -> Iterator[Server]:
-    running = Server(folder, pod_environment(sha256))
-    try:
-        running.wait_for("Uvicorn running")
-        yield running
-    finally:
-        running.client.close()
-        running.process.kill()
-        running.process.wait()
+def server(folder: Path, sha256: str) -> AbstractContextManager[Server]:
+    return server_process.server(folder, pod_environment(sha256))
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from autotrain_server.settings import Settings
 async def serving(folder: Path, sha256: str = "", **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the application over `folder`, once loading is over."""
     model = Model(folder, sha256)
-    app = create_app(Settings(bundle=folder, **settings), model)
+    app = create_app(Settings(bundle=str(folder), **settings), model)
     model.start()
     await asyncio.to_thread(model.wait)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server") as client:

@@ -35,7 +35,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     onnx_bundle.write_bundle(folder)
     model = Model(folder)
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_app(Settings(bundle=folder), model), log_config=None))
+    server = uvicorn.Server(uvicorn.Config(create_app(Settings(bundle=str(folder)), model), log_config=None))
     thread = threading.Thread(target=server.run, args=([listening],))
     thread.start()
     yield f"http://127.0.0.1:{listening.getsockname()[1]}/"

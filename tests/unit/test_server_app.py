@@ -191,7 +191,7 @@ async def test_a_verified_model_is_ready_and_says_what_it_is(client):
 
 
 async def test_a_model_that_still_loads_is_alive_and_not_ready(folder):
-    app = create_app(Settings(bundle=folder), Model(folder))
+    app = create_app(Settings(bundle=str(folder)), Model(folder))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server") as client:
         ready, health = await client.get("/readyz"), await client.get("/healthz")
         answer = await client.post("/validate", files=form(RED))
@@ -263,7 +263,7 @@ async def test_the_event_loop_stays_free_while_the_engine_works(folder):
     model = Model(folder)
     model.predictor = Predictor.load(folder)
     model.predictor.engine = Held(asked, model.predictor.engine)
-    transport = httpx.ASGITransport(create_app(Settings(bundle=folder), model))
+    transport = httpx.ASGITransport(create_app(Settings(bundle=str(folder)), model))
     async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
         answer = asyncio.create_task(client.post("/validate", files=form(RED)))
         await client.get("/healthz")
@@ -318,7 +318,7 @@ async def test_an_engine_that_fails_gets_errors_of_the_same_form(folder, error, 
     model = Model(folder)
     model.predictor = Predictor.load(folder)
     model.predictor.engine = Broken(error)
-    transport = httpx.ASGITransport(create_app(Settings(bundle=folder), model), raise_app_exceptions=False)
+    transport = httpx.ASGITransport(create_app(Settings(bundle=str(folder)), model), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
         assert error_of(await client.post("/validate", content=RED)) == (status, "Crashed")
         assert (await client.get("/readyz")).status_code == ready

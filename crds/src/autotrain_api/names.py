@@ -144,6 +144,7 @@ class Reason(StrEnum):
     GATE_REFUSED = "GateRefused"
     BUNDLE_ALTERED = "BundleAltered"
     BUNDLE_INCOMPLETE = "BundleIncomplete"
+    BUNDLE_UNREACHABLE = "BundleUnreachable"
     SCHEMA_UNSUPPORTED = "BundleSchemaUnsupported"
     CLASSES_MISMATCH = "ClassesMismatch"
     GOLDEN_MISMATCH = "GoldenMismatch"

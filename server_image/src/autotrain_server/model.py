@@ -1,10 +1,12 @@
 """The one model of this process and how it stands: loading, verified, or refused with a reason."""
 
 import logging
+import tempfile
 import threading
 from pathlib import Path
 
 from autotrain_api.names import Reason
+from autotrain_server.fetching import folder_of
 from autotrain_server.precision import AUTO
 from autotrain_server.predictor import Predictor
 from autotrain_server.reading import BundleError
@@ -15,8 +17,12 @@ log = logging.getLogger(__name__)
 class Model:
     """Loads a bundle in the background; `predictor` is set once it is verified, `error` when it must not answer."""
 
-    def __init__(self, folder: Path, sha256: str = "", precision: str = AUTO) -> None:
-        self.folder = folder
+    def __init__(self, place: Path | str, sha256: str = "", precision: str = AUTO, cache: Path | None = None) -> None:
+        """`place` is a folder or a URI, which is fetched into `cache`."""
+        self.place = str(place)
+        self.cache = cache or Path(tempfile.gettempdir()) / "autotrain-bundles"
+        self.folder = Path(self.place)
+        """Where the bundle's files are, once it is loaded."""
         self.precision = precision
         self.predictor: Predictor | None = None
         self.error: BundleError | None = None
@@ -39,6 +45,7 @@ class Model:
 
     def _load(self) -> None:
         try:
+            self.folder = folder_of(self.place, self._sha256 or "", self.cache)
             predictor = Predictor.load(self.folder, self._sha256, self.precision)
         except BundleError as error:
             self.fail(error)

@@ -17,7 +17,8 @@ UNITS |= {f"{prefix}i": 2.0**power for prefix, power in (("K", 10), ("M", 20), (
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="AUTOTRAIN_", cli_kebab_case=True, cli_prog_name="autotrain-server")
 
-    bundle: Path = Field(description="Folder of the bundle")
+    bundle: str = Field(description="Folder of the bundle, or its URI: s3://, gs://, az://, https://")
+    cache: Path = Field(Path("/tmp/autotrain-bundles"), description="Where bundles of other places are kept")  # noqa: S108
     bundle_sha256: str = Field("", description="Expected sha256 of its manifest.json; empty: not checked")
     postprocessing: Postprocessing = Field(Postprocessing(), description="spec.serving.postprocessing as JSON")
     limits: Limits = Field(Limits(), description="spec.serving.limits as JSON")

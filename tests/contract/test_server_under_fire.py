@@ -171,6 +171,24 @@ def test_a_client_that_goes_away_leaves_nothing_behind(running: Server):
         assert time.monotonic() < deadline
 
 
+def test_a_client_with_a_kept_connection_loses_nothing_when_the_server_goes(folder: Path):
+    lost, connections = [], set()
+    with server(folder, {"AUTOTRAIN_FAREWELL_SECONDS": "0.5"}) as running:
+        running.wait_for("model ready")
+        for number in range(10_000):
+            if number == 20:
+                running.process.terminate()
+            answer = running.client.post("/validate", content=GOOD)
+            lost += [] if answer.status_code == 200 else [answer.text]
+            connections.add(answer.headers.get("connection", ""))
+            if "close" in connections:
+                break
+        code = running.process.wait(10)
+
+    assert lost == []
+    assert code == 0
+
+
 # --- too many at once
 
 

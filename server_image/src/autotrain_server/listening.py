@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import math
+import time
 from types import FrameType
 from typing import Any
 
@@ -63,15 +65,25 @@ class Connection(HttpToolsProtocol):
 
 
 class Server(uvicorn.Server):
-    """Tells that it is going as soon as it is asked to."""
+    """Leaves in two steps: first every answer closes its connection, so that clients go elsewhere; then nobody is let in.
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    A connection that is closed between two requests can cost its client the next one, which is on its way already.
+    """
+
+    def __init__(self, config: uvicorn.Config, service: Service, farewell_seconds: float) -> None:
         super().__init__(config)
         self._service = service
+        self._farewell_seconds = farewell_seconds
+        self._leaves_at = math.inf
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._service.draining:  # asked twice
+            super().handle_exit(sig, frame)
         self._service.draining = True
-        super().handle_exit(sig, frame)
+        self._leaves_at = time.monotonic() + self._farewell_seconds
+
+    async def on_tick(self, counter: int) -> bool:
+        return await super().on_tick(counter) or time.monotonic() >= self._leaves_at
 
 
 def listen(app: FastAPI, settings: Settings) -> None:
@@ -89,4 +101,4 @@ def listen(app: FastAPI, settings: Settings) -> None:
         limit_concurrency=settings.max_connections,
         timeout_graceful_shutdown=settings.drain_seconds,
     )
-    Server(config, app.state.service).run()
+    Server(config, app.state.service, settings.farewell_seconds).run()

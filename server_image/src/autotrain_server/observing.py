@@ -35,7 +35,7 @@ class Observing:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", []), (ID_HEADER, identity), *self._model()]
+                message["headers"] = [*message.get("headers", []), (ID_HEADER, identity), *self._own()]
             elif method == HEAD and message["type"] == "http.response.body":
                 message = {**message, "body": b""}
             await send(message)
@@ -47,13 +47,14 @@ class Observing:
         finally:
             self._tell(scope, method, identity, status, time.perf_counter() - begun)
 
-    def _model(self) -> list[tuple[bytes, bytes]]:
-        """Which model answers."""
+    def _own(self) -> list[tuple[bytes, bytes]]:
+        """Which model answers, and that this connection ends where the server does."""
         predictor = self.service.model.predictor
+        found = [(b"connection", b"close")] if self.service.draining else []
         if predictor is None:
-            return []
+            return found
         revision, digest = predictor.manifest.revision, predictor.digest
-        return [(b"x-model-revision", revision.encode()), (b"x-model-digest", digest.encode())]
+        return [*found, (b"x-model-revision", revision.encode()), (b"x-model-digest", digest.encode())]
 
     def _tell(self, scope: Scope, method: str, identity: bytes, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "none")

@@ -207,15 +207,6 @@ class World:
         }
         return self.settle()
 
-    def serving_pods_are_on(self, *nodes: str) -> "World":
-        """One serving pod per node; a name that is empty is a pod that may only run where the others are."""
-        refused = {"type": "PodScheduled", "status": "False", "message": "1 node(s) didn't match pod affinity rules"}
-        self.seen.serving_pods = [
-            {"metadata": {}, "spec": {"nodeName": node}, "status": {"conditions": [] if node else [refused]}}
-            for node in nodes
-        ]
-        return self.settle()
-
     def pods_say(self, reason: Reason, message: str) -> "World":
         self.seen.unready = [{"ready": False, "reason": str(reason), "message": message}]
         return self.settle()

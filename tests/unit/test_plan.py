@@ -354,20 +354,6 @@ def test_a_drained_node_can_always_be_left(mode: str, allowed: int | str) -> Non
     assert ("leave it together" in world.message("RolledOut")) is (mode == "ReadWriteOnce")
 
 
-def test_pods_that_waited_for_a_node_that_all_have_left_are_moved_on_by_one_pod_more() -> None:
-    world = served(serving={"replicas": 2})
-
-    def replicas() -> int:
-        return int(world.deployment["spec"]["replicas"])
-
-    world.serving_pods_are_on("old", "")
-    assert replicas() == 2
-    world.serving_pods_are_on("", "")
-    assert replicas() == 3
-    world.serving_pods_are_on("", "", "new")
-    assert replicas() == 2
-
-
 def test_disabling_serving_takes_the_children_away() -> None:
     world = served().edit(serving={"enabled": False})
 

@@ -209,24 +209,9 @@ def _children(context: Context, target: str) -> tuple[Action, ...]:
     pairs = [(serving.service(owner), seen.service), (budget, seen.budget)]
     if context.ledger.record(target).bundle_sha256:  # unknown where the status was lost: what runs stays as it is
         body = serving.deployment(owner, context.spec, _served(context, target), context.settings, seen.claim)
-        body["spec"]["replicas"] += forgotten(seen)
         pairs.insert(0, (body, seen.deployment))
     live = [(body, child) for body, child in pairs if child is None or "deletionTimestamp" not in child["metadata"]]
     return tuple(Create(body) if child is None else Apply(body, child) for body, child in live)
-
-
-def forgotten(seen: observe.Observed) -> bool:
-    """Whether all pods have left their common node, and the scheduler has not noticed that the next ones are free to go.
-
-    It refused them while the last pod was still there, and does not try again when that one is gone, but for minutes
-    (seen with Kubernetes 1.36). One pod more is tried at once, and where it goes the others follow.
-    """
-    alive = [
-        pod
-        for pod in [*seen.serving_pods, *seen.pods.values()]
-        if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
-    ]
-    return not any(pod.get("spec", {}).get("nodeName") for pod in alive) and any(map(waiting.needs_other_pods, alive))
 
 
 # --- how it stands

@@ -41,7 +41,6 @@ POD_WORDS = re.compile(r' \(pod: "[^"]*", container: [^)]*\)')
 BACKED_OFF = '": ErrImagePull: '
 """In the message of ImagePullBackOff, before that of the error behind it (Kubernetes 1.31 and newer)."""
 VOLUME_WORDS = ("persistentvolumeclaim", "volume")
-AFFINITY_WORDS = "pod affinity rules"
 
 
 def waiting_of(pod: Object) -> Waiting | None:
@@ -59,14 +58,6 @@ def waiting_of(pod: Object) -> Waiting | None:
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             return _unscheduled(condition.get("message", ""))
     return None
-
-
-def needs_other_pods(pod: Object) -> bool:
-    """Whether it could not go where the pods were not to which it belongs."""
-    return any(
-        condition["type"] == "PodScheduled" and AFFINITY_WORDS in condition.get("message", "")
-        for condition in pod.get("status", {}).get("conditions", [])
-    )
 
 
 def _crash(ended: Object) -> Waiting:
@@ -97,7 +88,7 @@ def _unscheduled(message: str) -> Waiting:
     if "nvidia.com/gpu" in message or "Insufficient" in message:
         hint = "Lower spec.compute.gpusPerNode, or the resources in spec.compute and spec.serving, or add nodes."
         return Waiting(Reason.UNSCHEDULABLE, text, hint)
-    if AFFINITY_WORDS in message:
+    if "pod affinity rules" in message:
         hint = (
             "A ReadWriteOnce volume holds all pods of one TrainingJob on one node: make room there, or keep models on a "
             "ReadWriteMany volume (spec.output.storage.accessModes of a new TrainingJob)."

@@ -339,21 +339,6 @@ def test_with_serving_disabled_trained_is_ready_and_nothing_is_served() -> None:
     assert world.seen.deployment is None
 
 
-@pytest.mark.parametrize(
-    ("mode", "allowed"),
-    [
-        pytest.param("ReadWriteMany", 1, id="other nodes can take over one by one"),
-        pytest.param("ReadWriteOnce", "100%", id="the volume moves with all pods at once"),
-    ],
-)
-def test_a_drained_node_can_always_be_left(mode: str, allowed: int | str) -> None:
-    world = served(serving={"replicas": 2}, output={"storage": {"accessModes": [mode]}})
-
-    assert world.seen.budget is not None
-    assert world.seen.budget["spec"]["maxUnavailable"] == allowed
-    assert ("leave it together" in world.message("RolledOut")) is (mode == "ReadWriteOnce")
-
-
 def test_disabling_serving_takes_the_children_away() -> None:
     world = served().edit(serving={"enabled": False})
 

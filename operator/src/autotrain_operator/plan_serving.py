@@ -205,8 +205,7 @@ def _template(context: Context, revision: str) -> Object:
 def _children(context: Context, target: str) -> tuple[Action, ...]:
     """Deployment, Service and budget in the form they should have."""
     seen, owner = context.seen, context.owner
-    budget = serving.disruption_budget(owner, storage.on_one_node(seen.claim, context.spec))
-    pairs = [(serving.service(owner), seen.service), (budget, seen.budget)]
+    pairs = [(serving.service(owner), seen.service), (serving.disruption_budget(owner), seen.budget)]
     if context.ledger.record(target).bundle_sha256:  # unknown where the status was lost: what runs stays as it is
         body = serving.deployment(owner, context.spec, _served(context, target), context.settings, seen.claim)
         pairs.insert(0, (body, seen.deployment))

@@ -112,15 +112,10 @@ def service(owner: Owner) -> Object:
     }
 
 
-def disruption_budget(owner: Owner, together: bool) -> Object:
-    """One pod at a time may be evicted; all at once where their volume holds them `together` on one node.
-
-    There the first one's replacement cannot leave the node that is drained before the others do, so a budget that waits
-    for it would never let the drain end.
-    """
+def disruption_budget(owner: Owner) -> Object:
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
         "metadata": owner.metadata(owner.name, names.COMPONENT_SERVING),
-        "spec": {"maxUnavailable": "100%" if together else 1, "selector": {"matchLabels": selector(owner)}},
+        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": selector(owner)}},
     }

@@ -76,7 +76,7 @@ def limits_of(live_claim: Object | None, spec: Spec) -> str:
     if not on_one_node(live_claim, spec):
         return ""
     modes = live_claim["spec"]["accessModes"] if live_claim else spec.output.storage.access_modes
-    return f"all its pods run on one node, since the models' volume is {modes[0]}, and leave it together in a drain"
+    return f"all its pods run on one node, since the models' volume is {modes[0]}"
 
 
 def one_pod_only(live_claim: Object | None) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
-from demo_cluster import CLUSTERS, DEMO, NAMESPACE, ROOT, SYSTEM, Cluster, DemoError
+from demo_cluster import CLUSTERS, DEMO, NAMESPACE, ROOT, Cluster, DemoError
 from pictures import DATA_SETS, DataError, DataSet, save_held_out
 from rich.console import Console
 from rich.markup import escape
@@ -43,10 +43,11 @@ class Answer(NamedTuple):
 
 def main() -> int:
     options = arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for end in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(end, lambda number, _: sys.exit(128 + number))
     DEMO.mkdir(exist_ok=True)
     try:
-        with CLUSTERS[options.cluster](options.keep) as cluster, explained(cluster, options.data):
+        with CLUSTERS[options.cluster](options.keep) as cluster, told(cluster, options):
             return demonstrate(cluster, options)
     except (DemoError, DataError) as error:
         console.print(f"[red]{escape(str(error))}[/]")
@@ -60,8 +61,13 @@ def demonstrate(cluster: Cluster, options: argparse.Namespace) -> int:
     name = options.data
     say(f"Getting pictures: {name}")
     data = DATA_SETS[name](DEMO / "downloads")
-    say(f"helm install autotrain charts/autotrain-operator, in the cluster of context {cluster.context()}")
-    cluster.install_operator(f"imagePrefix={options.image_prefix}")
+    say(f"Beginning in namespace {NAMESPACE} of the cluster of context {cluster.context()}")
+    cluster.make_namespace()
+    if place := cluster.operator():
+        say(f"Using the operator that is there, in namespace {place}")
+    else:
+        say("helm install autotrain charts/autotrain-operator")
+        cluster.install_operator(f"imagePrefix={options.image_prefix}")
     say(f"Bringing the training pictures onto a claim; {len(data.held_out)} are held back")
     bring_data(cluster, name, data)
     say(f"kubectl apply -f examples/{name}/trainingjob.yaml")
@@ -72,16 +78,17 @@ def demonstrate(cluster: Cluster, options: argparse.Namespace) -> int:
         answers = ask(url, save_held_out(data.held_out, DEMO / "held-out" / name))
         console.print(table(answers))
         good = judge(answers, status["metrics"], LEAST_ACCURACY[name])
-    say(f"Done. The page: {url}/" if options.keep else "Done. `make demo KEEP=1` leaves it running, with a page to try")
     if options.keep:
+        say(f"Done. The page: {cluster.page_hint(name, url)}")
         say(f"Stop it with: {cluster.stop_hint()}")
+    else:
+        say("Done. `make demo KEEP=1` leaves it running, with a page to try")
     return 0 if good else 1
 
 
 def bring_data(cluster: Cluster, name: str, data: DataSet) -> None:
     archive = DEMO / f"{name}.tgz"
     archive.write_bytes(data.archive)
-    cluster.make_namespace()
     cluster.kubectl("create", "configmap", name, f"--from-file={archive}")
     cluster.kubectl("apply", "-f", str(ROOT / f"examples/{name}/data.yaml"))
     cluster.kubectl("wait", "--for=condition=Complete", f"job/{name}-data", "--timeout=300s")
@@ -171,19 +178,30 @@ def say(text: str) -> None:
 
 
 @contextlib.contextmanager
-def explained(cluster: Cluster, name: str) -> Iterator[None]:
-    """When something fails, show what the object, its pods and the operator say about it."""
+def told(cluster: Cluster, options: argparse.Namespace) -> Iterator[None]:
+    """When something fails, show what the object, its pods and the operator say; then that all of it is taken away."""
+    kept = False
     try:
         yield
+        kept = options.keep
     except DemoError:
-        for namespace, *arguments in (
-            (NAMESPACE, "describe", "trainingjob", name),
-            (NAMESPACE, "get", "jobs,pods,services"),
-            (SYSTEM, "logs", "deployment/autotrain-operator", "--tail=20"),
-        ):
-            with contextlib.suppress(DemoError):
-                console.print(cluster.kubectl(*arguments, namespace=namespace), markup=False)
+        show_all(cluster, options.data)
         raise
+    finally:
+        if not kept:
+            say("Taking away what this demo made")
+
+
+def show_all(cluster: Cluster, name: str) -> None:
+    for arguments in (
+        ("describe", "trainingjob", name),
+        ("get", "jobs,pods,services"),
+        ("get", "events", "--field-selector=type=Warning"),
+        ("logs", "-l", "app.kubernetes.io/name=autotrain-operator", "--tail=20"),
+    ):
+        with contextlib.suppress(DemoError):
+            namespace = cluster.operator() if arguments[0] == "logs" else NAMESPACE
+            console.print(cluster.kubectl(*arguments, namespace=namespace), markup=False)
 
 
 def arguments() -> argparse.Namespace:

@@ -19,10 +19,10 @@ PROGRAMS = ROOT / ".cache/bin"
 CHART = ROOT / "charts/autotrain-operator"
 NAMESPACE = "autotrain-demo"
 SYSTEM = "autotrain-system"
-RELEASE = "autotrain"
-OWN = "app.kubernetes.io/part-of=autotrain-demo"
+CRD = "trainingjobs.autotrain.dev"
+OWN = {"app.kubernetes.io/part-of": "autotrain-demo"}
 """Label of the demo's namespace: without it, a namespace of that name is somebody else's."""
-RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
+RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 
 class DemoError(Exception):
@@ -38,16 +38,16 @@ class Cluster:
     def command(self, program: str, *arguments: str, namespace: str = NAMESPACE) -> list[str]:
         return [str(binaries(PROGRAMS)[program]), "--namespace", namespace, *arguments]
 
-    def run(self, program: str, *arguments: str, namespace: str = NAMESPACE) -> str:
-        """Its output. Raises DemoError with its words."""
+    def run(self, program: str, *arguments: str, namespace: str = NAMESPACE, text: str = "") -> str:
+        """Its output; it reads `text`. Raises DemoError with its words."""
         command = self.command(program, *arguments, namespace=namespace)
-        ran = subprocess.run(command, env=self.environment, capture_output=True, text=True)
+        ran = subprocess.run(command, env=self.environment, input=text, capture_output=True, text=True)
         if ran.returncode:
             raise DemoError(f"{program} {' '.join(arguments)}\n{ran.stderr.strip()}")
         return ran.stdout
 
-    def kubectl(self, *arguments: str, namespace: str = NAMESPACE) -> str:
-        return self.run("kubectl", *arguments, namespace=namespace)
+    def kubectl(self, *arguments: str, namespace: str = NAMESPACE, text: str = "") -> str:
+        return self.run("kubectl", *arguments, namespace=namespace, text=text)
 
     @contextlib.contextmanager
     def running(self, *arguments: str, output: Any = subprocess.PIPE) -> Iterator["subprocess.Popen[str]"]:
@@ -66,21 +66,32 @@ class Cluster:
         found: dict[str, Any] = json.loads(self.kubectl("get", *arguments, "-o", "json"))
         return found
 
-    def install_operator(self, *values: str) -> None:
+    def operator(self) -> str:
+        """Namespace of an operator that watches the demo's, empty when there is none."""
+        found = self.get("deployments", "--all-namespaces", "-l", f"app.kubernetes.io/name={CHART.name}")["items"]
+        return next((item["metadata"]["namespace"] for item in found if watches(item, NAMESPACE)), "")
+
+    def install_operator(self, *values: str, namespace: str = SYSTEM) -> None:
         """helm install, until the operator is ready."""
-        arguments = ["upgrade", "--install", RELEASE, str(CHART), "--create-namespace"]
-        self.run("helm", *arguments, *(f"--set={value}" for value in values), namespace=SYSTEM)
-        self.kubectl("rollout", "status", "deployment/autotrain-operator", "--timeout=120s", namespace=SYSTEM)
+        command = ["upgrade", "--install", "autotrain", str(CHART), "--create-namespace"]
+        self.run("helm", *command, *(f"--set={value}" for value in values), namespace=namespace)
+        self.kubectl("rollout", "status", "deployment/autotrain-operator", "--timeout=180s", namespace=namespace)
 
     def make_namespace(self) -> None:
         """The demo's namespace, which takes in no pod that is not `restricted`."""
-        self.kubectl("create", "namespace", NAMESPACE)
-        self.kubectl("label", "namespace", NAMESPACE, OWN, RESTRICTED)
+        metadata = {"name": NAMESPACE, "labels": OWN | RESTRICTED}
+        self.kubectl(
+            "create", "-f", "-", text=json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        )
 
     @contextlib.contextmanager
     def address(self, service: str) -> Iterator[str]:
         """URL of a Service on this machine: in minicluster, its address is one of the loopback."""
         yield f"http://{service_address(self.get('service', service)).removesuffix(':80')}"
+
+    def page_hint(self, service: str, url: str) -> str:
+        """How a person comes to the page of what was kept."""
+        return f"{url}/"
 
     def stop_hint(self) -> str:
         """How a person ends what was kept."""
@@ -101,60 +112,69 @@ class OwnCluster(Cluster):
 class Changes:
     """What the demo has made in somebody's cluster, and takes away again."""
 
-    operator: bool = False
-    operator_namespace: bool = False
     namespace: bool = False
+    crd: bool = False
 
 
 @dataclass(frozen=True)
 class CurrentCluster(Cluster):
-    """The cluster of the kubeconfig. An operator that is there is used; otherwise the demo brings its own."""
+    """The cluster of the kubeconfig. But for a CRD, all that the demo makes is in its own namespace."""
 
     changes: Changes
 
-    def install_operator(self, *values: str) -> None:
-        """Unless there is one, in whichever namespace."""
-        chosen = ("deployments", "--all-namespaces", "-l", "app.kubernetes.io/name=autotrain-operator")
-        if not self.get(*chosen)["items"]:
-            self.changes.operator = True
-            self.changes.operator_namespace = not self.has_namespace(SYSTEM)
-            super().install_operator(*values, f"crds.install={str(not self.has_crd()).lower()}")
-
-    def has_crd(self) -> bool:
-        return bool(self.kubectl("get", "crd", "trainingjobs.autotrain.dev", "--ignore-not-found"))
-
-    def has_namespace(self, name: str) -> bool:
-        return bool(self.kubectl("get", "namespace", name, "--ignore-not-found"))
+    def install_operator(self, *values: str, namespace: str = NAMESPACE) -> None:
+        """One that sees the demo's namespace only, and lies in it."""
+        self.changes.crd = not self.kubectl("get", "crd", CRD, "--ignore-not-found")
+        crd = f"crds.install={str(self.changes.crd).lower()}"
+        super().install_operator(
+            *values, crd, f"watchNamespaces={{{NAMESPACE}}}", "userRoles=false", namespace=namespace
+        )
 
     def make_namespace(self) -> None:
-        """A fresh one. Raises DemoError where the name is taken by somebody else."""
-        if self.has_namespace(NAMESPACE):
-            if not self.kubectl("get", "namespaces", "-l", OWN, "-o", "name"):
+        """A fresh one, also where a demo was kept. Raises DemoError where the name is taken by somebody else."""
+        if found := self.kubectl("get", "namespace", NAMESPACE, "--ignore-not-found", "-o", "json"):
+            if not OWN.items() <= json.loads(found)["metadata"].get("labels", {}).items():
                 raise DemoError(f"there is a namespace {NAMESPACE} that no demo has made; the demo needs that name")
             self.kubectl("delete", "namespace", NAMESPACE)
         self.changes.namespace = True
         super().make_namespace()
 
     def clean(self) -> None:
-        """Take away what was made; the CRD stays, and with it everybody's TrainingJobs."""
+        """Take away what was made. The CRD stays where it was before, or where there are TrainingJobs by now."""
         if self.changes.namespace:
             self.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
-        if self.changes.operator:
-            self.run("helm", "uninstall", RELEASE, "--ignore-not-found", namespace=SYSTEM)
-        if self.changes.operator_namespace:
-            self.kubectl("delete", "namespace", SYSTEM, "--ignore-not-found")
+        if self.changes.crd and not self.trainingjobs():
+            self.kubectl("delete", "crd", CRD, "--ignore-not-found")
+
+    def trainingjobs(self) -> str:
+        """Names of all in the cluster; none where there is no such kind."""
+        there = self.kubectl("get", "crd", CRD, "--ignore-not-found")
+        return there and self.kubectl("get", CRD, "--all-namespaces", "-o", "name")
+
+    def page_hint(self, service: str, url: str) -> str:
+        return (
+            f"http://localhost:8080/, as long as `kubectl -n {NAMESPACE} port-forward service/{service} 8080:80` runs"
+        )
 
     def stop_hint(self) -> str:
-        operator = f"; helm uninstall {RELEASE} --namespace {SYSTEM}" if self.changes.operator else ""
-        return f"kubectl delete namespace {NAMESPACE}{operator}"
+        crd = f"; kubectl delete crd {CRD}" if self.changes.crd else ""
+        return f"kubectl delete namespace {NAMESPACE}{crd}"
 
     @contextlib.contextmanager
     def address(self, service: str) -> Iterator[str]:
+        """Through kubectl, which reaches every cluster."""
         with self.running("port-forward", f"service/{service}", ":80") as forward:
             line = forward.stdout.readline() if forward.stdout else ""
             if not line.startswith("Forwarding from "):
                 raise DemoError(f"kubectl port-forward service/{service} did not start")
             yield f"http://{line.split()[2]}"
+
+
+def watches(operator: dict[str, Any], namespace: str) -> bool:
+    """Whether this Deployment is an operator that works on the TrainingJobs of a namespace."""
+    (container,) = operator["spec"]["template"]["spec"]["containers"]
+    chosen = next((one.get("value", "") for one in container["env"] if one["name"] == "AUTOTRAIN_NAMESPACES"), "")
+    return not chosen or namespace in chosen.split(",")
 
 
 @contextlib.contextmanager

@@ -62,3 +62,15 @@ def test_the_same_progress_is_told_once(demo: Any, capsys: pytest.CaptureFixture
 
     assert shown == "Training     45 %  training: epoch 5 of 10"
     assert capsys.readouterr().out.count("epoch 5 of 10") == 1
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "watched"),
+    [("", True), ("lab,autotrain-demo", True), ("lab", False)],
+    ids=["all namespaces", "the demo's, too", "another one"],
+)
+def test_an_operator_is_used_when_it_sees_the_demo_s_namespace(demo: Any, namespaces: str, watched: bool):
+    container = {"env": [{"name": "HOME", "value": "/tmp"}, {"name": "AUTOTRAIN_NAMESPACES", "value": namespaces}]}
+    operator = {"spec": {"template": {"spec": {"containers": [container]}}}}
+
+    assert sys.modules["demo_cluster"].watches(operator, "autotrain-demo") is watched

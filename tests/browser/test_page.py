@@ -135,3 +135,9 @@ def test_nothing_is_wider_than_the_screen(page: Page):
     expect(page.get_by_role("listitem")).to_have_count(1)
 
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_the_api_is_described_without_asking_anybody_else(page: Page, address: str):
+    page.goto(f"{address}docs")
+    expect(page.get_by_role("heading", name="POST /validate", exact=True)).to_be_visible()
+    expect(page.get_by_text("curl -F img=@picture.jpg").first).to_be_visible()

@@ -43,6 +43,7 @@ class Answer(NamedTuple):
 
 def main() -> int:
     options = arguments()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins with SIGINT ignored
     for end in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(end, lambda number, _: sys.exit(128 + number))
     DEMO.mkdir(exist_ok=True)

@@ -306,7 +306,7 @@ async def test_the_command_line_prints_what_the_server_answers(trained, data, na
     model = Model(trained.folder, trained.outcome.bundle_sha256)
     model.start()
     model.wait()
-    transport = httpx.ASGITransport(create_app(Settings(bundle=trained.folder), model))
+    transport = httpx.ASGITransport(create_app(Settings(bundle=str(trained.folder)), model))
     async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
         answer = await client.post("/validate", files=[("img", picture.read_bytes()) for picture in pictures])
     assert json.loads(printed) == answer.json()

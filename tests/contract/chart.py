@@ -26,8 +26,13 @@ def render(*options: str) -> list[dict[str, Any]]:
 
 
 def render_test(*options: str) -> list[dict[str, Any]]:
-    """What `helm test` makes."""
-    return [document for document in _all(*options) if _annotations(document).get("helm.sh/hook") == "test"]
+    """What `helm test` makes: the items of its one hook."""
+    return list(hook_of_test(*options)["items"])
+
+
+def hook_of_test(*options: str) -> dict[str, Any]:
+    (hook,) = [document for document in _all(*options) if _annotations(document).get("helm.sh/hook") == "test"]
+    return hook
 
 
 @functools.cache

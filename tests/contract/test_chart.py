@@ -1,6 +1,5 @@
 """The chart against the code: settings, images, security, CRD. Rendered by the real helm."""
 
-import json
 import runpy
 import subprocess
 from typing import Any
@@ -10,7 +9,7 @@ import yaml
 
 from autotrain_api.trainingjob import TrainingJob
 from autotrain_operator.settings import Settings
-from contract.chart import CHART, ROOT, chart_version, render, render_test, run_helm
+from contract.chart import CHART, ROOT, chart_version, hook_of_test, render, render_test, run_helm
 
 CONTAINER_ENV = {"USER", "HOME"}
 """What the container gets that is no setting of ours."""
@@ -188,6 +187,7 @@ POD_VALUES = [
     ("--set=priorityClassName=high", "priorityClassName", "high"),
     ('--set-json=imagePullSecrets=[{"name":"registry"}]', "imagePullSecrets", [{"name": "registry"}]),
     ("--set=serviceAccount.name=mine", "serviceAccountName", "mine"),
+    ("--set=terminationGracePeriodSeconds=5", "terminationGracePeriodSeconds", 5),
     ("--set=serviceAccount.create=false", "serviceAccountName", "default"),
     (
         '--set-json=podSecurityContext={"runAsUser":7,"runAsNonRoot":null,"seccompProfile":null}',
@@ -235,6 +235,16 @@ def test_annotations_and_names_arrive():
     assert template["annotations"] == {"team": "vision"}
     assert account["annotations"] == {"role": "a"}
     assert renamed == {"at", "autotrain-system:at", "trainingjobs.autotrain.dev"}
+
+
+def test_common_labels_are_on_everything_and_cannot_hide_the_selector():
+    options = '--set-json=commonLabels={"team":"vision","app.kubernetes.io/name":"other"}'
+    deployment = only("Deployment", options)["spec"]
+    labelled = [found for found in [*render(options), *render_test(options)] if "labels" in found["metadata"]]
+
+    assert {found["metadata"]["labels"]["team"] for found in labelled} == {"vision"}
+    assert {found["kind"] for found in render(options) if found not in labelled} == {"CustomResourceDefinition"}
+    assert deployment["selector"]["matchLabels"].items() <= deployment["template"]["metadata"]["labels"].items()
 
 
 def test_an_old_kubernetes_is_refused_by_name():
@@ -313,6 +323,13 @@ def test_helm_test_gives_up_in_time():
     assert {"name": "TIMEOUT_SECONDS", "value": "90"} in pod["containers"][0]["env"]
 
 
+def test_helm_prints_the_log_of_helm_test_once_and_leaves_nothing_behind():
+    hook = hook_of_test()
+
+    assert hook["metadata"]["name"] in {found["metadata"]["name"] for found in hook["items"] if found["kind"] == "Pod"}
+    assert hook["metadata"]["annotations"]["helm.sh/hook-delete-policy"] == "before-hook-creation,hook-succeeded"
+
+
 def test_helm_test_may_act_on_training_jobs_only():
     (role,) = [found for found in render_test() if found["kind"] == "Role"]
 
@@ -350,45 +367,3 @@ def test_the_crd_is_installed_and_kept():
 
 def test_the_crd_can_be_left_to_somebody_else():
     assert "CustomResourceDefinition" not in {document["kind"] for document in render("--set=crds.install=false")}
-
-
-# --- values
-
-
-@pytest.mark.parametrize(
-    "option",
-    [
-        "--set=replicas=2",
-        "--set=image.repo=x",
-        "--set=trainer.repository=x",
-        "--set=jobs.gpus=1",
-        "--set=jobs.gpusPerNode=-1",
-        "--set=log.level=LOUD",
-        "--set=resyncSeconds=1",
-        "--set=watchNamespaces=lab",
-        "--set=image.digest=latest",
-        '--set-json=imagePullSecrets=["a"]',
-    ],
-)
-def test_a_wrong_value_is_refused(option: str):
-    with pytest.raises(subprocess.CalledProcessError) as refused:
-        render(option)
-
-    assert option.partition("=")[2].partition("=")[0].rpartition(".")[2] in refused.value.stderr
-
-
-def test_every_value_has_a_type():
-    schema = json.loads((CHART / "values.schema.json").read_text())
-    values = yaml.safe_load((CHART / "values.yaml").read_text())
-
-    assert values.keys() | {"global"} == schema["properties"].keys()
-
-
-def test_every_value_is_explained_in_the_readme():
-    readme = (CHART / "README.md").read_text()
-    values = yaml.safe_load((CHART / "values.yaml").read_text())
-    paths = [f"{name}.{below}" for name, value in values.items() if isinstance(value, dict) for below in value]
-    paths += [name for name, value in values.items() if not isinstance(value, dict) or not value]
-
-    free = ("resources.", "podSecurityContext.", "securityContext.")
-    assert [path for path in paths if not path.startswith(free) and f"`{path}" not in readme] == []

@@ -3,6 +3,8 @@
 Runs in the trainer's image with the standard library and Pillow. It serves the pictures itself, so nothing is downloaded.
 """
 
+import functools
+import http.client
 import http.server
 import io
 import json
@@ -13,7 +15,6 @@ import sys
 import tarfile
 import threading
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -21,9 +22,7 @@ from PIL import Image, ImageDraw
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 COLOURS = {"blue": (40, 60, 200), "green": (40, 170, 60), "red": (200, 50, 40)}
-EACH = 48
-SIZE = 32
-POLL_SECONDS = 2
+EACH, SIZE, POLL_SECONDS = 48, 32, 2
 NAME, NAMESPACE = os.environ["NAME"], os.environ["NAMESPACE"]
 JOBS = f"/apis/autotrain.dev/v1alpha1/namespaces/{NAMESPACE}/trainingjobs"
 
@@ -38,52 +37,34 @@ def picture(colour: str, chance: random.Random) -> bytes:
     return content.getvalue()
 
 
-def archive(chance: random.Random) -> bytes:
-    """A .tgz with a folder of pictures per colour."""
-    content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w:gz") as tar:
-        for colour in COLOURS:
-            for number in range(EACH):
-                data = picture(colour, chance)
-                entry = tarfile.TarInfo(f"train/{colour}/{number}.png")
-                entry.size = len(data)
-                tar.addfile(entry, io.BytesIO(data))
-    return content.getvalue()
-
-
-def serve(content: bytes) -> str:
-    """URL of the archive, for pods of this cluster."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(content)
-
-        do_HEAD = do_GET  # noqa: N815 - the name that http.server looks for
-
-        def log_message(self, *_: object) -> None:
-            """Stay silent: the log is a user's to read."""
-
+def serve_pictures(folder: Path, chance: random.Random) -> str:
+    """URL of a .tgz with a folder of pictures per colour, for pods of this cluster."""
+    with tarfile.open(folder / "discs.tgz", "w:gz") as tar:
+        for name in [f"train/{colour}/{number}.png" for colour in COLOURS for number in range(EACH)]:
+            data = picture(name.split("/")[1], chance)
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
     address = os.environ["POD_IP"]
-    server = http.server.ThreadingHTTPServer((address, 0), Handler)
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    server = http.server.ThreadingHTTPServer((address, 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     host = f"[{address}]" if ":" in address else address
-    return f"http://{host}:{server.server_port}/shapes.tgz"
+    return f"http://{host}:{server.server_port}/discs.tgz"
 
 
 def kube(method: str, path: str, body: dict | None = None) -> dict:
-    """One call of the Kubernetes API, as this pod's service account."""
-    host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
-    host = f"[{host}]" if ":" in host else host
-    headers = {"Authorization": f"Bearer {(ACCOUNT / 'token').read_text()}", "Content-Type": "application/json"}
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"https://{host}:{port}{path}", data, headers, method=method)
+    """One call of the Kubernetes API, as this pod's service account. Ends the program when it is refused."""
+    host, port = os.environ["KUBERNETES_SERVICE_HOST"], int(os.environ["KUBERNETES_SERVICE_PORT"])
     trust = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
-    with urllib.request.urlopen(request, timeout=30, context=trust) as answer:
-        return json.load(answer)
+    headers = {"Authorization": f"Bearer {(ACCOUNT / 'token').read_text()}", "Content-Type": "application/json"}
+    connection = http.client.HTTPSConnection(host, port, timeout=30, context=trust)
+    connection.request(method, path, json.dumps(body), headers)
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    if answer.status >= 400 and (method, answer.status) != ("DELETE", 404):
+        sys.exit(f"FAILED: {method} {path} was answered with {answer.status}: {text}")
+    return json.loads(text)
 
 
 def training_job(data: str) -> dict:
@@ -99,24 +80,23 @@ def training_job(data: str) -> dict:
     return {"apiVersion": "autotrain.dev/v1alpha1", "kind": "TrainingJob", "metadata": {"name": NAME}, "spec": spec}
 
 
-def wait_until_ready(deadline: float) -> dict:
-    """The status of the job once it is Ready. Ends the program when it cannot become so."""
-    said = ""
+def wait_until_ready(deadline: float) -> str:
+    """The model's URL once the job is Ready. Ends the program when it cannot become so."""
+    words = said = ""
     while time.monotonic() < deadline:
         status = kube("GET", f"{JOBS}/{NAME}").get("status", {})
-        conditions = {one["type"]: one for one in status.get("conditions", [])}
-        words = (
-            f"{status.get('phase', 'not seen by an operator yet')} {conditions.get('Trained', {}).get('message', '')}"
-        )
+        found = {one["type"]: one for one in status.get("conditions", [])}
+        ready, stalled = found.get("Ready", {}), found.get("Stalled", {})
+        words = f"{status.get('phase', 'Unseen')}: {ready.get('message', 'no operator has seen the TrainingJob yet')}"
         if words != said:
             print(words, flush=True)
             said = words
-        if conditions.get("Ready", {}).get("status") == "True":
-            return status
-        if conditions.get("Stalled", {}).get("status") == "True":
+        if ready.get("status") == "True":
+            return status["serving"]["url"]
+        if stalled.get("status") == "True":
             sys.exit(f"FAILED: {json.dumps(status.get('failure'), indent=1)}")
         time.sleep(POLL_SECONDS)
-    sys.exit(f"FAILED: not Ready in time; its status is\n{json.dumps(status, indent=1)}")
+    sys.exit(f"FAILED: not Ready in time. The last that was seen is {words}")
 
 
 def ask(url: str, chance: random.Random) -> None:
@@ -131,15 +111,10 @@ def ask(url: str, chance: random.Random) -> None:
 
 def main() -> None:
     chance = random.Random(17)
+    kube("DELETE", f"{JOBS}/{NAME}")  # of a run that was killed
+    kube("POST", JOBS, training_job(serve_pictures(Path("/tmp"), chance)))
     try:
-        kube("DELETE", f"{JOBS}/{NAME}")  # of a run that was killed
-    except urllib.error.HTTPError as error:
-        if error.code != 404:
-            raise
-    kube("POST", JOBS, training_job(serve(archive(chance))))
-    try:
-        status = wait_until_ready(time.monotonic() + float(os.environ["TIMEOUT_SECONDS"]))
-        ask(status["serving"]["url"], chance)
+        ask(wait_until_ready(time.monotonic() + float(os.environ["TIMEOUT_SECONDS"])), chance)
     finally:
         kube("DELETE", f"{JOBS}/{NAME}")
     print("ok")

@@ -25,6 +25,8 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
 {{- define "autotrain.labels" -}}
+{{- with .Values.commonLabels }}{{ toYaml . }}
+{{ end -}}
 {{ include "autotrain.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/part-of: autotrain

@@ -16,7 +16,7 @@ from minicluster import process
 from minicluster.binaries import binaries
 from minicluster.fixtures import PROGRAMS, Cluster
 
-pytestmark = pytest.mark.minicluster
+pytestmark = [pytest.mark.cluster, pytest.mark.minicluster]
 CHART = Path(__file__).parents[2] / "charts/autotrain-operator"
 CRD = "trainingjobs.autotrain.dev"
 JOB = """

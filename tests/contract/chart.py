@@ -5,8 +5,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
+from autotrain_operator.settings import Settings
 from minicluster.binaries import binaries
 from minicluster.fixtures import PROGRAMS
 
@@ -47,3 +49,26 @@ def _annotations(document: dict[str, Any]) -> dict[str, str]:
 
 def chart_version() -> str:
     return str(yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"])
+
+
+def only(kind: str, *options: str) -> dict[str, Any]:
+    (found,) = [document for document in render(*options) if document["kind"] == kind]
+    return found
+
+
+def operator_pod(*options: str) -> dict[str, Any]:
+    spec: dict[str, Any] = only("Deployment", *options)["spec"]["template"]["spec"]
+    return spec
+
+
+def environment(*options: str) -> dict[str, str]:
+    """Name -> value; the pod's address stands for a field reference."""
+    (container,) = operator_pod(*options)["containers"]
+    return {variable["name"]: variable.get("value", "192.0.2.7") for variable in container["env"]}
+
+
+def settings(*options: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The settings as the operator reads them from the rendered environment."""
+    for name, value in environment(*options).items():
+        monkeypatch.setenv(name, value)
+    return Settings()

@@ -2,40 +2,28 @@
 
 import runpy
 import subprocess
-from typing import Any
 
 import pytest
 import yaml
 
 from autotrain_api.trainingjob import TrainingJob
 from autotrain_operator.settings import Settings
-from contract.chart import CHART, ROOT, chart_version, hook_of_test, render, render_test, run_helm
+from contract.chart import (
+    CHART,
+    ROOT,
+    chart_version,
+    environment,
+    hook_of_test,
+    only,
+    operator_pod,
+    render,
+    render_test,
+    run_helm,
+    settings,
+)
 
 CONTAINER_ENV = {"USER", "HOME"}
 """What the container gets that is no setting of ours."""
-
-
-def only(kind: str, *options: str) -> dict[str, Any]:
-    (found,) = [document for document in render(*options) if document["kind"] == kind]
-    return found
-
-
-def operator_pod(*options: str) -> dict[str, Any]:
-    spec: dict[str, Any] = only("Deployment", *options)["spec"]["template"]["spec"]
-    return spec
-
-
-def environment(*options: str) -> dict[str, str]:
-    """Name -> value; the pod's address stands for a field reference."""
-    (container,) = operator_pod(*options)["containers"]
-    return {variable["name"]: variable.get("value", "192.0.2.7") for variable in container["env"]}
-
-
-def settings(*options: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """The settings as the operator reads them from the rendered environment."""
-    for name, value in environment(*options).items():
-        monkeypatch.setenv(name, value)
-    return Settings()
 
 
 def test_helm_finds_no_fault():
@@ -75,6 +63,8 @@ def test_settings_without_values_are_the_operator_s_defaults(monkeypatch: pytest
         ("--set=jobs.imagePullPolicy=Always", "image_pull_policy", "Always"),
         ("--set=jobs.trainingResources.requests=null", "training_resources", {}),
         ('--set-json=jobs.servingResources={"requests":null}', "serving_resources", {"limits": {"memory": "2Gi"}}),
+        ("--set=jobs.nodeSelector.pool=gpu", "node_selector", {"pool": "gpu"}),
+        ('--set-json=jobs.tolerations=[{"operator":"Exists"}]', "tolerations", [{"operator": "Exists"}]),
         ('--set-json=imagePullSecrets=[{"name":"a"},{"name":"b"}]', "image_pull_secrets", ["a", "b"]),
         ("--set=watchNamespaces={lab,shop}", "watched", ["lab", "shop"]),
         ("--set=resyncSeconds=30", "resync_seconds", 30),

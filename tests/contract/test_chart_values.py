@@ -33,6 +33,8 @@ OTHER: dict[str, Any] = {
     "jobs.fsGroup": None,
     "jobs.trainingResources": {"limits": {"memory": "8Gi"}},
     "jobs.servingResources": {"limits": {"memory": "8Gi"}},
+    "jobs.nodeSelector": {"pool": "gpu"},
+    "jobs.tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
     "watchNamespaces": ["lab"],
     "resyncSeconds": 30,
     "workers": 2,

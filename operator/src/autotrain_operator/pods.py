@@ -82,8 +82,8 @@ def pod_spec(wanted: PodSettings, settings: Settings, container: Object, volumes
         "containers": [container],
         "volumes": [{"name": "tmp", "emptyDir": {}}, *volumes],
     } | present(
-        nodeSelector=wanted.node_selector,
-        tolerations=[toleration.to_dict() for toleration in wanted.tolerations],
+        nodeSelector=wanted.node_selector or settings.node_selector,
+        tolerations=[toleration.to_dict() for toleration in wanted.tolerations] or settings.tolerations,
         affinity=wanted.affinity,
         priorityClassName=wanted.priority_class_name,
         runtimeClassName=wanted.runtime_class_name,

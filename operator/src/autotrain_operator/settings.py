@@ -22,6 +22,8 @@ class Settings(BaseSettings):
     fs_group: int | None = Field(None, description="fsGroup of the pods; absent: not set")
     training_resources: dict[str, Any] = Field({}, description="Resources of a trainer whose job does not say, as JSON")
     serving_resources: dict[str, Any] = Field({}, description="Resources of a server whose job does not say, as JSON")
+    node_selector: dict[str, str] = Field({}, description="Of pods whose job has none, as JSON")
+    tolerations: list[dict[str, Any]] = Field([], description="Of pods whose job has none, as JSON")
     resync_seconds: int = Field(60, ge=5, description="Time between two looks at everything")
     workers: int = Field(8, ge=1, description="Objects that are worked on at the same time")
     host: str = Field("0.0.0.0", description="Address of GET /healthz")  # noqa: S104 - a pod listens on its own address

@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 SETTINGS = Path(__file__).with_name("settings.json")
 COMPETITORS = "benchmarks.serving.competitors"
@@ -65,5 +65,13 @@ LINEUP = (
 
 def chosen_settings() -> dict[str, Setting]:
     """Competitor -> the settings that count."""
-    entries = json.loads(SETTINGS.read_text(encoding="utf-8"))
-    return {name: entry["chosen"] for name, entry in entries.items()}
+    return {name: entry["chosen"] for name, entry in _entries(SETTINGS).items()}
+
+
+def not_searched(settings: Path = SETTINGS) -> list[str]:
+    """Competitors whose settings were given by hand, so that better ones may exist."""
+    return [name for name, entry in _entries(settings).items() if not entry.get("tried")]
+
+
+def _entries(settings: Path) -> dict[str, Any]:
+    return dict(json.loads(settings.read_text(encoding="utf-8")))

@@ -4,6 +4,8 @@ A photograph's spectrum falls with the frequency; so does the noise here. Large 
 """
 
 import io
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +36,7 @@ GRAIN = 3.0
 SHAPES = 8
 QUALITY = 88
 SMALL = (640, 480)
+TRAINED = (400, 300)
 LARGE = (4_000, 3_000)
 LARGE_BLOCK = 4
 """The large ones are drawn at a quarter of their side and enlarged, which leaves the grain to be added."""
@@ -92,13 +95,13 @@ def jpeg(image: Image.Image) -> bytes:
 
 def served_pictures(folder: Path) -> list[bytes]:
     """JPEGs of 640 x 480, two of each class, kept in `folder`."""
-    makers = [lambda n=number: picture(1_000_000 + n, n % len(CLASSES), SMALL) for number in range(SERVED)]
+    makers = [partial(picture, 1_000_000 + n, n % len(CLASSES), SMALL) for n in range(SERVED)]
     return [kept(folder / f"served-{number:02}.jpg", maker) for number, maker in enumerate(makers)]
 
 
 def large_pictures(folder: Path) -> list[bytes]:
     """JPEGs of 4000 x 3000, kept in `folder`."""
-    makers = [lambda n=number: large_picture(2_000_000 + n, n % len(CLASSES)) for number in range(LARGE_COUNT)]
+    makers = [partial(large_picture, 2_000_000 + n, n % len(CLASSES)) for n in range(LARGE_COUNT)]
     return [kept(folder / f"large-{number:02}.jpg", maker) for number, maker in enumerate(makers)]
 
 
@@ -106,15 +109,19 @@ def training_pictures(folder: Path) -> None:
     """A folder per class, as the trainer reads it."""
     for label, name in enumerate(CLASSES):
         for number in range(TRAINED_PER_CLASS):
-            seed = label * 1_000 + number
-            kept(folder / name / f"{number:03}.jpg", lambda seed=seed, label=label: picture(seed, label, (400, 300)))
+            maker = partial(training_picture, label, number)
+            kept(folder / name / f"{number:03}.jpg", maker)
 
 
-def kept(path: Path, make) -> bytes:
+def training_picture(label: int, number: int) -> Image.Image:
+    return picture(label * 1_000 + number, label, TRAINED)
+
+
+def kept(path: Path, make: Callable[[], Image.Image]) -> bytes:
     """The file's bytes; made when it is not there, complete or not at all."""
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_bytes(jpeg(make()))
-        partial.rename(path)
+        unfinished = path.with_suffix(".partial")
+        unfinished.write_bytes(jpeg(make()))
+        unfinished.rename(path)
     return path.read_bytes()

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.serving.bars import LIMIT, SERVER, rate_ratio
 from benchmarks.serving.figures import Bar, Summary, summary
-from benchmarks.serving.lineup import LINEUP, Competitor, Setting
+from benchmarks.serving.lineup import LINEUP, Competitor, Setting, not_searched
 from benchmarks.serving.measuring import Plan
 from rich.console import Console
 from rich.table import Table
@@ -82,6 +82,7 @@ def results(
         "machine": machine(),
         "versions": {"python": platform.python_version()} | versions(),
         "settings": settings,
+        "settingsNotSearched": not_searched(),
         **facts,
         "medians": medians_of(rounds),
         "ratios": {name: rounded(rate_ratio(counted, name)) for name in others},
@@ -134,6 +135,10 @@ def show(console: Console, found: dict[str, Any], bars: Sequence[Bar]) -> None:
     """Both tables."""
     console.print(figures_table(found))
     console.print(bars_table(bars))
+    if found["settingsNotSearched"]:
+        console.print(
+            f"[bold red]settings given by hand[/]: {', '.join(found['settingsNotSearched'])}; TUNE=1 searches them"
+        )
     for name, why in found["refused"].items():
         console.print(f"[bold red]not counted[/]: {name}: ", end="")
         console.print(why, markup=False, highlight=False)

@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from benchmarks.serving.bars import bars
 from benchmarks.serving.figures import allowed, odd_ones, percentile, ratios, summary
-from benchmarks.serving.lineup import LINEUP, chosen_settings
+from benchmarks.serving.lineup import LINEUP, chosen_settings, not_searched
 from benchmarks.serving.measuring import turned
 
 
@@ -57,6 +57,13 @@ def test_every_peer_has_settings_of_its_own_axes():
     for competitor in LINEUP:
         if competitor.axes:
             assert chosen[competitor.name] in list(competitor.settings())
+
+
+def test_settings_that_nobody_searched_are_named(tmp_path: Path):
+    settings = tmp_path / "settings.json"
+    settings.write_text('{"seed": {"chosen": {}}, "noop": {"chosen": {}, "tried": [{"workers": 1, "rate": 9.0}]}}')
+
+    assert not_searched(settings) == ["seed"]
 
 
 def life(rate: float) -> dict[str, object]:

@@ -1,17 +1,17 @@
-"""Runs the graph of a bundle: uint8 pictures in, float32 scores out. The interface, and OpenVINO on the CPU behind it."""
+"""Runs the graph of a bundle: uint8 pictures in, scores out. The interface, and OpenVINO on the CPU behind it."""
 
 import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import openvino
 from numpy.typing import NDArray
 
 Pictures = NDArray[np.uint8]
-Scores = NDArray[np.float32]
+Scores = NDArray[Any]
 Graph: TypeAlias = openvino.Model
 
 CGROUP = Path("/sys/fs/cgroup")
@@ -35,7 +35,7 @@ class Engine(Protocol):
     """Sizes of its passes, ascending, the first is 1; () when any size is one pass. `scores` takes any n either way."""
 
     def scores(self, images: Pictures) -> Scores:
-        """uint8 [n, height, width, 3] -> float32 [n, classes]. Raises RuntimeError."""
+        """uint8 [n, height, width, 3] -> [n, ...] as the graph gives it. Raises RuntimeError."""
         ...
 
 
@@ -106,7 +106,7 @@ class OpenVinoEngine:
         if size not in own:
             own[size] = self._compiled[size].create_infer_request()
         result = own[size].infer({0: images})
-        return np.array(next(iter(result.values())), dtype=np.float32)
+        return np.array(next(iter(result.values())))
 
 
 class _Requests(threading.local):

@@ -5,7 +5,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from autotrain_api import bundle
 from autotrain_api.bundle import Manifest
 from autotrain_api.names import Reason
 from autotrain_api.trainingjob import Postprocessing
+from autotrain_server.answers import Answer
 from autotrain_server.engine import (
     Engine,
     EngineError,
@@ -26,24 +27,12 @@ from autotrain_server.engine import (
 )
 from autotrain_server.golden import OTHERS, TOGETHER, Golden, check_golden, check_tolerance, read_golden
 from autotrain_server.precision import AUTO, FLOAT32, Choice, PrecisionRefused, choose, fall_back
-from autotrain_server.preprocess import MAX_PIXELS, Pixels, decode
+from autotrain_server.preprocess import MAX_PIXELS, Picture, Pixels, read
 from autotrain_server.reading import BundleError as BundleError
 from autotrain_server.reading import read_verified as read_verified
+from autotrain_server.tasks import Seen, task_of
 
 PRECISION_HINT = "Take serving.precision Auto or Float32, or train again where it can be measured."
-
-
-class Scored(NamedTuple):
-    label: str
-    confidence: float
-
-
-class Answer(NamedTuple):
-    """The answer for one picture: `top` is sorted, the prediction first."""
-
-    prediction: str
-    confidence: float
-    top: list[Scored]
 
 
 class Predictor:
@@ -52,6 +41,7 @@ class Predictor:
     def __init__(self, manifest: Manifest, engine: Engine, digest: str = "", precision_note: str = "") -> None:
         """Made from verified parts by `load`."""
         self.manifest = manifest
+        self.task = task_of(manifest)
         self.engine = engine
         self.digest = digest
         self.precision_note = precision_note
@@ -65,7 +55,7 @@ class Predictor:
         Runtime answers, in Float32. Float32 is checked first, whatever is served. Raises BundleError.
         """
         manifest, digest = read_verified(folder, sha256)
-        golden = read_golden(folder, manifest)
+        golden = read_golden(folder, manifest, task_of(manifest))
         try:
             engine, note = (_on_gpu if gpus else _on_cpu)(folder / bundle.MODEL, manifest, golden, precision)
         except PrecisionRefused as error:
@@ -76,30 +66,28 @@ class Predictor:
             raise BundleError(Reason.BUNDLE_ALTERED, bundle.MODEL, str(error)) from error
         return cls(manifest, engine, digest, note)
 
+    def read(self, data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
+        """Bytes of a picture -> its pixels as the graph takes them, and its size. Raises ImageError."""
+        return read(data, self.manifest.preprocessing, max_pixels)
+
     def decode(self, data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
         """Bytes of a picture -> uint8 [height, width, 3] as the graph takes it. Raises ImageError."""
-        return decode(data, self.manifest.preprocessing, max_pixels)
+        return self.read(data, max_pixels).pixels
 
-    def logits(self, images: NDArray[np.uint8]) -> Scores:
-        """uint8 [n, height, width, 3] -> float32 [n, classes]."""
+    def scores(self, images: NDArray[np.uint8]) -> Scores:
+        """uint8 [n, height, width, 3] -> what the graph says, [n, ...]."""
         return self.engine.scores(images)
 
     def predict(self, pictures: Sequence[bytes], postprocessing: Postprocessing | None = None) -> list[Answer]:
         """Bytes of pictures -> answers, in order. Raises ImageError."""
-        scores = self.logits(np.stack([self.decode(picture) for picture in pictures]))
-        return [self.answer(row, postprocessing) for row in scores]
+        found = [self.read(picture) for picture in pictures]
+        scores = self.scores(np.stack([picture.pixels for picture in found]))
+        seen = [Seen(row, picture.width, picture.height) for row, picture in zip(scores, found, strict=True)]
+        return [self.answer(one, postprocessing) for one in seen]
 
-    def answer(self, logits: Scores, postprocessing: Postprocessing | None = None) -> Answer:
-        """Scores of one picture [classes] -> its answer."""
-        settings = postprocessing or Postprocessing()
-        confidences = softmax(logits)
-        order = np.argsort(-confidences, kind="stable")[: settings.top_k]
-        names = [self.manifest.classes[int(position)] for position in order]
-        top = [
-            Scored(settings.labels.get(name, name), float(confidences[int(position)]))
-            for name, position in zip(names, order, strict=True)
-        ]
-        return Answer(top[0].label, top[0].confidence, top)
+    def answer(self, seen: Seen, postprocessing: Postprocessing | None = None) -> Answer:
+        """What the engine said of one picture -> its answer."""
+        return self.task.answer(seen, postprocessing or Postprocessing())
 
 
 def _on_cpu(model: Path, manifest: Manifest, golden: Golden, asked: str) -> tuple[Engine, str]:
@@ -143,9 +131,3 @@ def _on_gpu(model: Path, manifest: Manifest, golden: Golden, asked: str) -> tupl
     check_golden(engine, golden, manifest)
     choice = choose(asked, manifest.precisions, engine.name, {FLOAT32})
     return engine, choice.note
-
-
-def softmax(logits: Scores) -> NDArray[np.float64]:
-    """Probabilities along the last axis."""
-    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))

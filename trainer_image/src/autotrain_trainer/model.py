@@ -17,14 +17,23 @@ INTERPOLATIONS = {"nearest": "Nearest", "bilinear": "Bilinear", "bicubic": "Bicu
 RESIZES = {"center": "CropToFill", "squash": "Squish", "border": "Letterbox"}
 
 
-class Network(nn.Module):
+class Trainable(nn.Module):
+    """A network as the loop takes it: uint8 [n, height, width, 3] in, one tensor of float32 scores out."""
+
+    precision: torch.dtype | None = None
+    """Autocast type of the training steps; None is float32. Evaluation is float32 always, as served."""
+
+    def groups(self) -> list[list[nn.Parameter]]:
+        """Parameters of [body, head]; the head learns alone while the body is frozen."""
+        raise NotImplementedError
+
+
+class Network(Trainable):
     """uint8 [n, height, width, 3] -> float32 logits [n, classes]; normalisation is inside, so it is exported along."""
 
     def __init__(self, backbone: nn.Module, mean: list[float], std: list[float]) -> None:
         super().__init__()
         self.backbone = backbone
-        self.precision: torch.dtype | None = None
-        """Autocast type of the training steps; None is float32. Evaluation is float32 always, as served."""
         self.register_buffer("mean", 255 * torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(std).view(1, 3, 1, 1), persistent=False)
         self.mean: Tensor
@@ -38,6 +47,16 @@ class Network(nn.Module):
         with torch.autocast(pixels.device.type, self.precision):
             scores = self.backbone(pixels)
         return scores.float()
+
+    def groups(self) -> list[list[nn.Parameter]]:
+        """See Trainable; the head is timm's classifier."""
+        classifier = self.backbone.get_classifier()  # type: ignore[operator]
+        parts = classifier if isinstance(classifier, tuple) else (classifier,)
+        head = {id(parameter) for part in parts for parameter in part.parameters()}
+        return [
+            [parameter for parameter in self.parameters() if id(parameter) not in head],
+            [parameter for parameter in self.parameters() if id(parameter) in head],
+        ]
 
 
 def build(run: RunConfig, classes: int) -> tuple[Network, ResolvedPreprocessing]:
@@ -119,14 +138,3 @@ def resolve_preprocessing(backbone: nn.Module, model: Model, wanted: Preprocessi
         mean=[float(value) for value in wanted.mean or known["mean"]],
         std=[float(value) for value in wanted.std or known["std"]],
     )
-
-
-def head_and_body(network: Network) -> list[list[nn.Parameter]]:
-    """Parameter groups [body, head]: the head is timm's classifier, which learns alone while the body is frozen."""
-    classifier = network.backbone.get_classifier()  # type: ignore[operator]
-    parts = classifier if isinstance(classifier, tuple) else (classifier,)
-    head = {id(parameter) for part in parts for parameter in part.parameters()}
-    return [
-        [parameter for parameter in network.parameters() if id(parameter) not in head],
-        [parameter for parameter in network.parameters() if id(parameter) in head],
-    ]

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from autotrain_api.bundle import Manifest
 from autotrain_trainer.data.pictures import Pictures
-from autotrain_trainer.fit import History
-from autotrain_trainer.measure import confusion
+from autotrain_trainer.history import History
 
 mpl.use("Agg")
 from matplotlib import pyplot
@@ -24,18 +23,12 @@ MISTAKES = 16
 COLUMNS = 4
 
 
-def write_report(
-    folder: Path, history: History, pictures: Pictures, confidences: NDArray[np.float64], classes: Sequence[str]
-) -> None:
-    """`confidences` are [n, classes] of `pictures`, the part that the published metric is measured on."""
+def write_curves(folder: Path, history: History) -> None:
+    """How the training went."""
     folder.mkdir(parents=True, exist_ok=True)
-    predicted = confidences.argmax(axis=1)
     plot_losses(folder / "losses.png", history)
     if history.finder:
         plot_finder(folder / "learning_rate.png", *history.finder)
-    plot_confusion(folder / "confusion_matrix.png", confusion(predicted, pictures.targets, len(classes)), classes)
-    plot_mistakes(folder / "worst_mistakes.png", pictures, confidences, classes)
-    write_predictions(folder / "predictions.csv", pictures, confidences, classes)
 
 
 def plot_losses(path: Path, history: History) -> None:
@@ -47,7 +40,7 @@ def plot_losses(path: Path, history: History) -> None:
     axes.plot(history.losses, color="0.8", label="training loss, each step")
     axes.plot(steps, [epoch["training"] for epoch in history.epochs], label="training loss")
     axes.plot(steps, [epoch["validation"] for epoch in history.epochs], label="validation loss")
-    axes.set(xlabel="step", ylabel="cross-entropy")
+    axes.set(xlabel="step", ylabel="loss")
     right = axes.twinx()
     right.plot(steps, [epoch[metric] for epoch in history.epochs], color="tab:green", marker=".", label=metric)
     right.axvline(

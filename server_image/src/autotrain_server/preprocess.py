@@ -35,6 +35,10 @@ TRANSPOSES = {
 }
 """EXIF orientation -> what turns the picture upright."""
 SWAPPING_ORIENTATIONS = (5, 6, 7, 8)
+MIRRORING_ORIENTATIONS = ((2, 3, 6, 7), (3, 4, 7, 8))
+"""Those whose upright x, and y, run against the stored direction."""
+JPEG_EIGHTHS = 8
+"""A JPEG is decoded at so many eighths of its size, or fewer."""
 EXIF_ORIENTATION = 0x0112
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis")
 RESAMPLING = {
@@ -95,11 +99,11 @@ class Picture(NamedTuple):
 
 def read(data: bytes, preprocessing: ResolvedPreprocessing, max_pixels: int = MAX_PIXELS) -> Picture:
     """Bytes of a picture -> its pixels for the network and its size. Raises ImageError."""
-    image, width, height = _open(data, preprocessing, max_pixels)
+    image, frame, width, height = _open(data, preprocessing, max_pixels)
     region = region_of(width, height, preprocessing)
-    across, down = image.width / width, image.height / height  # below 1 for a large JPEG
+    across, down = (frame[2] - frame[0]) / width, (frame[3] - frame[1]) / height  # below 1 for a large JPEG
     left, top, right, bottom = region.box
-    box = (left * across, top * down, right * across, bottom * down)
+    box = (frame[0] + left * across, frame[1] + top * down, frame[0] + right * across, frame[1] + bottom * down)
     drawn = image.resize((region.width, region.height), RESAMPLING[preprocessing.interpolation], box=box)
     if (drawn.width, drawn.height) == (preprocessing.width, preprocessing.height):
         return Picture(np.asarray(drawn), width, height)
@@ -116,11 +120,21 @@ def decode(data: bytes, preprocessing: ResolvedPreprocessing, max_pixels: int = 
 
 def upright(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """The whole picture, RGB and upright, in its own size. Raises ImageError."""
-    return _open(data, None, max_pixels)[0]
+    return _open(data, None, max_pixels).image
 
 
-def _open(data: bytes, preprocessing: ResolvedPreprocessing | None, max_pixels: int) -> tuple[Image.Image, int, int]:
-    """The upright RGB picture and its own width and height; for `preprocessing`, a large JPEG comes scaled down."""
+class _Opened(NamedTuple):
+    image: Image.Image
+    """RGB and upright"""
+    frame: tuple[float, float, float, float]
+    """Where the picture lies in it: a scaled JPEG ends with a pixel that it may fill only in part."""
+    width: int
+    height: int
+    """Size of the picture itself."""
+
+
+def _open(data: bytes, preprocessing: ResolvedPreprocessing | None, max_pixels: int) -> _Opened:
+    """The upright RGB picture; for `preprocessing`, a large JPEG comes scaled down. Raises ImageError."""
     image = _header(data)
     if image.width * image.height > max_pixels:
         raise ImageError(
@@ -133,7 +147,7 @@ def _open(data: bytes, preprocessing: ResolvedPreprocessing | None, max_pixels: 
             return _decode_jpeg(data, image, preprocessing)
         with BUDGET.take(image.width * image.height):
             whole = _to_rgb(image)
-            return whole, whole.width, whole.height
+            return _Opened(whole, (0, 0, whole.width, whole.height), whole.width, whole.height)
     except (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, MemoryError) as error:
         raise ImageError(422, "DamagedImage", f"the {image.format} picture is truncated or damaged: {error}") from error
 
@@ -156,7 +170,7 @@ def _plain_jpeg(image: Image.Image) -> bool:
     return image.format == "JPEG" and image.mode in ("RGB", "L")
 
 
-def _decode_jpeg(data: bytes, image: Image.Image, preprocessing: ResolvedPreprocessing) -> tuple[Image.Image, int, int]:
+def _decode_jpeg(data: bytes, image: Image.Image, preprocessing: ResolvedPreprocessing) -> _Opened:
     """The whole JPEG at the smallest scale that leaves `decode_scale` pixels for each one the network sees."""
     orientation = image.getexif().get(EXIF_ORIENTATION, 1)
     width, height = image.size
@@ -172,7 +186,21 @@ def _decode_jpeg(data: bytes, image: Image.Image, preprocessing: ResolvedPreproc
         min_width=max(1, math.ceil(image.width * scale)),
         min_factor=1,
     )
-    return _upright(Image.fromarray(pixels), orientation), width, height
+    decoded = _upright(Image.fromarray(pixels), orientation)
+    filled = _eighths(image.size, (pixels.shape[1], pixels.shape[0])) / JPEG_EIGHTHS
+    left, top = (
+        side - filled * whole if orientation in mirroring else 0.0
+        for side, whole, mirroring in zip(decoded.size, (width, height), MIRRORING_ORIENTATIONS, strict=True)
+    )
+    return _Opened(decoded, (left, top, left + filled * width, top + filled * height), width, height)
+
+
+def _eighths(size: tuple[int, int], decoded: tuple[int, int]) -> int:
+    """The scale at which a JPEG was decoded: libjpeg rounds its sides up."""
+    for eighths in range(1, JPEG_EIGHTHS):
+        if all(-(-side * eighths // JPEG_EIGHTHS) == found for side, found in zip(size, decoded, strict=True)):
+            return eighths
+    return JPEG_EIGHTHS
 
 
 def _upright(image: Image.Image, orientation: object) -> Image.Image:

@@ -44,7 +44,8 @@ def add_protocol(app: FastAPI, service: Service) -> None:
         predictor = named(service, name, version)
 
         async def work(inference: Inference) -> Response:
-            outputs = outputs_of(predictor, await service.look(inference.pictures), service)
+            seen = await service.look(inference.pictures)
+            outputs = await service.work(predictor, lambda: outputs_of(predictor, seen, service))
             return answer(predictor, inference, encode(inference.select(outputs), inference.binary))
 
         return await receive(service, request, read_inference, work)  # type: ignore[no-any-return]

@@ -3,8 +3,9 @@
 import asyncio
 import io
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from autotrain_api import bundle
 from autotrain_api.names import Reason
@@ -21,6 +22,7 @@ from autotrain_server.settings import Settings
 from autotrain_server.tasks import Seen
 
 DRAWN_QUALITY = 90
+T = TypeVar("T")
 
 
 class UnavailableError(Exception):
@@ -69,10 +71,19 @@ class Service:
     async def answers(self, pictures: Sequence[bytes]) -> list[Answer]:
         """Answers to pictures, in order. Raises ImageError, QueueFullError, UnavailableError."""
         predictor = self.ready()
-        found = [predictor.answer(one, self.settings.postprocessing) for one in await self.look(pictures)]
+        seen = await self.look(pictures)
+        found = await self.work(
+            predictor, lambda: [predictor.answer(one, self.settings.postprocessing) for one in seen]
+        )
         for answer in found:
             self.count(predictor.task.labels(answer))
         return found
+
+    async def work(self, predictor: Predictor, make: Callable[[], T]) -> T:
+        """What `make` makes of scores: here, or in a thread where it takes long."""
+        if predictor.task.quick:
+            return make()
+        return await asyncio.get_running_loop().run_in_executor(self._decoders, make)
 
     async def annotated(self, picture: bytes) -> bytes | None:
         """A JPEG of the picture with its answer drawn on it; None where the task draws nothing. Raises as `answers`."""

@@ -54,8 +54,10 @@ def make_bundle(run: RunConfig, ready: Prepared, history: History) -> Succeeded:
     pictures, preprocessing, assessment = ready.pictures, ready.preprocessing, ready.assessment
     engine = export(ready.served, partial / bundle.MODEL, preprocessing.height, preprocessing.width)
     published = pictures.published
-    _, validation_difference = check_parity(ready.served, engine, pictures.validation.pixels, ready.compare)
     scores, difference = check_parity(ready.served, engine, published.pixels, ready.compare)
+    if pictures.test is not None:
+        _, of_validation = check_parity(ready.served, engine, pictures.validation.pixels, ready.compare)
+        difference = max(difference, of_validation)
     weights = {name: tensor.contiguous() for name, tensor in ready.network.state_dict().items()}
     save_file(weights, partial / bundle.WEIGHTS)
     write_curves(partial / bundle.REPORT, history)
@@ -82,7 +84,7 @@ def make_bundle(run: RunConfig, ready: Prepared, history: History) -> Succeeded:
                 "test": len(pictures.test or ()),
             },
             "damaged": pictures.damaged[:20],
-            "float32_difference": max(difference, validation_difference),
+            "float32_difference": difference,
         },
         recipe=run.recipe.to_dict(),
         versions={"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES},

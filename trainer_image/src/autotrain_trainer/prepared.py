@@ -8,7 +8,7 @@ from torch import nn
 from autotrain_api.bundle import ResolvedPreprocessing
 from autotrain_trainer.assessment import Assessment
 from autotrain_trainer.data.pictures import PictureSet
-from autotrain_trainer.export import Compare, largest_absolute
+from autotrain_trainer.export import Compare, largest_difference
 from autotrain_trainer.model import Trainable
 from autotrain_trainer.objective import Objective
 from autotrain_trainer.resolved import Resolved
@@ -26,5 +26,5 @@ class Prepared:
     resolved: Resolved
     objective: Objective
     assessment: Assessment
-    compare: Compare = largest_absolute
+    compare: Compare = largest_difference
     """How far exported scores are from torch's."""

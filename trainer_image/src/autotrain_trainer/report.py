@@ -50,7 +50,7 @@ def plot_losses(path: Path, history: History) -> None:
     lines = axes.get_lines() + right.get_lines()
     labels = [str(line.get_label()) for line in lines]
     figure.legend(lines, labels, loc="outside lower center", ncols=len(lines), fontsize=8, frameon=False)
-    _save(figure, path)
+    save(figure, path)
 
 
 def plot_finder(path: Path, rates: list[float], losses: list[float], chosen: float) -> None:
@@ -63,7 +63,7 @@ def plot_finder(path: Path, rates: list[float], losses: list[float], chosen: flo
     if first > lowest:
         axes.set_ylim(top=first + 0.5 * (first - lowest))
     axes.legend()
-    _save(figure, path)
+    save(figure, path)
 
 
 def plot_confusion(path: Path, counts: NDArray[np.int64], classes: Sequence[str]) -> None:
@@ -81,7 +81,7 @@ def plot_confusion(path: Path, counts: NDArray[np.int64], classes: Sequence[str]
             if count:
                 colour = "white" if shares[row, column] > 0.5 else "black"
                 axes.text(column, row, str(count), ha="center", va="center", fontsize=8, color=colour)
-    _save(figure, path)
+    save(figure, path)
 
 
 def plot_mistakes(path: Path, pictures: Pictures, confidences: NDArray[np.float64], classes: Sequence[str]) -> None:
@@ -98,10 +98,10 @@ def plot_mistakes(path: Path, pictures: Pictures, confidences: NDArray[np.float6
         true, said = classes[pictures.targets[index]], classes[predicted[index]]
         place.set_title(f"{true} taken for {said}\n{confidences[index].max():.2f}", fontsize=8)
     figure.suptitle(f"{len(wrong)} mistakes in {len(pictures)} pictures" if len(wrong) else "no mistakes")
-    _save(figure, path)
+    save(figure, path)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
     figure.savefig(path, dpi=110, metadata={"Software": None})
     pyplot.close(figure)
 

@@ -26,6 +26,9 @@ class Seen(NamedTuple):
 class Task(Protocol):
     """Made of classes, preprocessing and what the trainer resolved. Scores are what the graph gives, picture by picture."""
 
+    quick: bool
+    """Whether an answer takes so little time that it is made on the event loop."""
+
     def problem(self, scores: Scores) -> str:
         """Why these cannot be the scores of this model (shape, type), or ""."""
         ...

@@ -33,6 +33,8 @@ class ClassificationAnswer(BaseModel):
 class Classification:
     """Scores: logits, float32 [n, classes]."""
 
+    quick = True
+
     def __init__(self, classes: Sequence[str], preprocessing: ResolvedPreprocessing, resolved: dict[str, Any]) -> None:
         self.classes = classes
 

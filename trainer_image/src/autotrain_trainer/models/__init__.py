@@ -1,0 +1,1 @@
+"""Networks of the tasks that need more than timm's classifiers."""

@@ -95,7 +95,7 @@ def train(
     `micro` pictures go through the network at once; the rest of the batch is accumulated.
     `decided` is called once everything in `ready.resolved` is decided, before the first step.
     """
-    settings, pretrained = run.recipe.training, run.recipe.model.pretrained
+    settings, pretrained = run.recipe.training, run.recipe.model.starts_trained
     network, objective, resolved = ready.network, ready.objective, ready.resolved
     history = History()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

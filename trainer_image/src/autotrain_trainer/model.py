@@ -1,5 +1,6 @@
 """The network: a timm backbone that takes uint8 pictures, with what timm knows about its input."""
 
+from pathlib import Path
 from typing import Any
 
 import timm
@@ -11,7 +12,9 @@ from autotrain_api.bundle import ResolvedPreprocessing
 from autotrain_api.names import Reason, Stage
 from autotrain_api.run import RunConfig
 from autotrain_api.trainingjob import Model, Preprocessing
+from autotrain_trainer.data.fetch import Report
 from autotrain_trainer.failures import RunError, translate
+from autotrain_trainer.initial_weights import load_initial
 
 INTERPOLATIONS = {"nearest": "Nearest", "bilinear": "Bilinear", "bicubic": "Bicubic", "lanczos": "Lanczos"}
 RESIZES = {"center": "CropToFill", "squash": "Squish", "border": "Letterbox"}
@@ -59,10 +62,11 @@ class Network(Trainable):
         ]
 
 
-def build(run: RunConfig, classes: int) -> tuple[Network, ResolvedPreprocessing]:
+def build(run: RunConfig, classes: int, work: Path, report: Report) -> tuple[Network, ResolvedPreprocessing]:
     """The network with a fresh head for `classes`, and how pictures come to its input. Raises RunError."""
     model = run.recipe.model
     backbone = create_backbone(model, classes)
+    load_initial(backbone, run, work, report)
     preprocessing = resolve_preprocessing(backbone, model, run.recipe.preprocessing)
     network = Network(backbone, preprocessing.mean, preprocessing.std)
     network.to(memory_format=torch.channels_last)
@@ -85,13 +89,18 @@ def try_forward(network: Network, name: str, height: int, width: int) -> None:
 
 def create_backbone(model: Model, classes: int) -> nn.Module:
     """timm's model. Raises RunError with MODEL_INVALID or PRETRAINED_WEIGHTS_UNAVAILABLE."""
-    options: dict[str, Any] = {"pretrained": model.pretrained, "num_classes": classes}
+    options: dict[str, Any] = {"pretrained": from_hub(model), "num_classes": classes}
     if model.image_size is not None:
         try:
             return _create(model, options | {"img_size": model.image_size})
         except TypeError:
             pass  # a convolutional network takes any size and has no such argument
     return _create(model, options)
+
+
+def from_hub(model: Model) -> bool:
+    """Whether timm's own weights are wanted."""
+    return model.pretrained and model.initial_weights is None
 
 
 def _create(model: Model, options: dict[str, Any]) -> nn.Module:
@@ -101,11 +110,11 @@ def _create(model: Model, options: dict[str, Any]) -> nn.Module:
         raise
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
-        if model.pretrained and not _builds_without_weights(model, options):
+        if from_hub(model) and not _builds_without_weights(model, options):
             raise RunError(
                 Stage.MODEL, Reason.MODEL_INVALID, f"timm cannot build {model.backbone!r}: {text}"
             ) from error
-        if model.pretrained:
+        if from_hub(model):
             raise RunError(
                 Stage.MODEL,
                 Reason.PRETRAINED_WEIGHTS_UNAVAILABLE,

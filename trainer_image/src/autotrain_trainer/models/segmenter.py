@@ -1,5 +1,6 @@
 """The network of Segmentation: a decoder of segmentation_models_pytorch on any timm backbone that gives features."""
 
+from pathlib import Path
 from typing import Any
 
 import segmentation_models_pytorch as smp
@@ -10,9 +11,12 @@ from torch.nn import functional
 from autotrain_api.bundle import ResolvedPreprocessing
 from autotrain_api.names import Reason, Stage
 from autotrain_api.revision import Recipe
+from autotrain_api.run import RunConfig
 from autotrain_server.tasks.segmentation import CERTAIN
+from autotrain_trainer.data.fetch import Report
 from autotrain_trainer.failures import RunError, translate
-from autotrain_trainer.model import Trainable, resolve_preprocessing
+from autotrain_trainer.initial_weights import load_initial
+from autotrain_trainer.model import Trainable, from_hub, resolve_preprocessing
 
 DECODERS = {"DeepLabV3Plus": smp.DeepLabV3Plus, "FPN": smp.FPN, "Unet": smp.Unet}
 DEFAULT_DECODER = "DeepLabV3Plus"
@@ -67,10 +71,11 @@ class Maps(nn.Module):
         return torch.stack([position.float(), (probability * CERTAIN).round()], dim=1).to(torch.uint8)
 
 
-def build(recipe: Recipe, classes: int) -> tuple[Segmenter, ResolvedPreprocessing]:
+def build(run: RunConfig, classes: int, work: Path, report: Report) -> tuple[Segmenter, ResolvedPreprocessing]:
     """The network, and how pictures come to its input. Raises RunError."""
-    model = recipe.model
+    recipe, model = run.recipe, run.recipe.model
     network = _create(recipe, classes)
+    load_initial(encoder_of(network).model, run, work, report)
     preprocessing = _preprocessing(recipe, network)
     segmenter = Segmenter(network, preprocessing.mean, preprocessing.std)
     segmenter.to(memory_format=torch.channels_last)
@@ -94,10 +99,10 @@ def _create(recipe: Recipe, classes: int) -> nn.Module:
     make = DECODERS[model.decoder or DEFAULT_DECODER]
     options = {"encoder_name": f"tu-{model.backbone}", "in_channels": 3, "classes": classes}
     try:
-        network: nn.Module = make(**options, encoder_weights="imagenet" if model.pretrained else None)
+        network: nn.Module = make(**options, encoder_weights="imagenet" if from_hub(model) else None)
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
-        if model.pretrained and _builds(make, options):
+        if from_hub(model) and _builds(make, options):
             message = f"the pretrained weights of {model.backbone!r} cannot be had: {text}"
             raise RunError(Stage.MODEL, Reason.PRETRAINED_WEIGHTS_UNAVAILABLE, message) from error
         message = f"{model.decoder or DEFAULT_DECODER} does not take {model.backbone!r} as its backbone: {text}"

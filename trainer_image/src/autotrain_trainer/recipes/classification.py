@@ -30,7 +30,7 @@ def prepare(run: RunConfig, board: ProgressBoard, work: Path) -> Prepared:
     # --- model
     board.say(f"building {recipe.model.backbone}", percent=1)
     seed_everything(recipe.training.seed)
-    network, preprocessing = build(run, len(classes))
+    network, preprocessing = build(run, len(classes), work, board.say)
     # --- what cannot be served fails here
     board.say("trying the export", percent=2)
     try_export(network, work / "untrained.onnx", preprocessing.height, preprocessing.width, recipe.training.seed)

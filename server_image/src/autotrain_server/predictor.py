@@ -3,9 +3,9 @@
 `Predictor.load` is the one door: what it returns has matching digests and reproduces the golden scores.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +16,18 @@ from autotrain_api.names import Reason
 from autotrain_api.trainingjob import Postprocessing
 from autotrain_server.answers import Answer
 from autotrain_server.engine import (
+    ElasticEngine,
     Engine,
     EngineError,
     EngineMissingError,
     Graph,
     OpenVinoEngine,
     Scores,
+    cpu_limit,
+    narrow_streams,
     openvino_precisions,
     read_graph,
+    wide_streams,
 )
 from autotrain_server.golden import OTHERS, TOGETHER, Golden, check_golden, check_tolerance, read_golden
 from autotrain_server.precision import AUTO, FLOAT32, Choice, PrecisionRefused, choose, fall_back
@@ -46,6 +50,12 @@ class Predictor:
         self.digest = digest
         self.precision_note = precision_note
         """Why the engine's precision is not what was asked for; "" when it is."""
+        self._spread: Callable[[], None] | None = None
+
+    def spread(self) -> None:
+        """What is left to do once answers are given: it makes many at a time faster. Raises BundleError, EngineError."""
+        if self._spread is not None:
+            self._spread()
 
     @classmethod
     def load(cls, folder: Path, sha256: str | None = None, precision: str = AUTO, gpus: int = 0) -> Self:
@@ -57,14 +67,16 @@ class Predictor:
         manifest, digest = read_verified(folder, sha256)
         golden = read_golden(folder, manifest, task_of(manifest))
         try:
-            engine, note = (_on_gpu if gpus else _on_cpu)(folder / bundle.MODEL, manifest, golden, precision)
+            loaded = (_on_gpu if gpus else _on_cpu)(folder / bundle.MODEL, manifest, golden, precision)
         except PrecisionRefused as error:
             raise BundleError(Reason.PRECISION_UNAVAILABLE, bundle.MANIFEST, str(error), PRECISION_HINT) from error
         except EngineMissingError as error:
             raise BundleError(Reason.ENGINE_MISSING, "", str(error)) from error
         except EngineError as error:
             raise BundleError(Reason.BUNDLE_ALTERED, bundle.MODEL, str(error)) from error
-        return cls(manifest, engine, digest, note)
+        predictor = cls(manifest, loaded.engine, digest, loaded.note)
+        predictor._spread = loaded.spread
+        return predictor
 
     def read(self, data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
         """Bytes of a picture -> its pixels as the graph takes them, and its size. Raises ImageError."""
@@ -90,30 +102,68 @@ class Predictor:
         return self.task.answer(seen, postprocessing or Postprocessing())
 
 
-def _on_cpu(model: Path, manifest: Manifest, golden: Golden, asked: str) -> tuple[Engine, str]:
-    """OpenVINO in the precision that is chosen, and the note. Raises BundleError, EngineError, PrecisionRefused."""
+class _Loaded(NamedTuple):
+    engine: Engine
+    note: str
+    spread: Callable[[], None] | None = None
+
+
+Verified = Callable[[int | None], Engine]
+"""Number of streams -> an engine whose golden scores are right. Raises BundleError, EngineError."""
+
+
+def _on_cpu(model: Path, manifest: Manifest, golden: Golden, asked: str) -> _Loaded:
+    """OpenVINO in the precision that is chosen. Raises BundleError, EngineError, PrecisionRefused."""
     graph = read_graph(model)
-    engine = OpenVinoEngine(graph)
+    engine: Engine = OpenVinoEngine(graph)
     check_golden(engine, golden, manifest, TOGETHER)
     choice = choose(asked, manifest.precisions, engine.name, openvino_precisions())
     if choice.precision != FLOAT32:
         del engine  # its memory goes before the other one is compiled
         try:
-            return _lower(graph, model.parent, manifest, golden, choice), ""
+            make = _lower(graph, model.parent, manifest, golden, choice)
+            return _spreading(make(None), "", make)
         except EngineError as error:
             choice = fall_back(asked, str(error))
             engine = OpenVinoEngine(graph)
     check_golden(engine, golden, manifest, OTHERS)
-    return engine, choice.note
+    return _spreading(engine, choice.note, _float32(graph, manifest, golden))
 
 
-def _lower(graph: Graph, folder: Path, manifest: Manifest, golden: Golden, choice: Choice) -> Engine:
-    """An engine below Float32 whose golden scores are within the record's tolerance. Raises BundleError, EngineError."""
+def _spreading(wide: Engine, note: str, make: Verified) -> _Loaded:
+    """With an engine of more streams beside it, made later, where the processor has enough threads for that."""
+    count = cpu_limit()
+    streams = narrow_streams(count)
+    if streams <= wide_streams(count):
+        return _Loaded(wide, note)
+    engine = ElasticEngine(wide, streams + 1)
+
+    def spread() -> None:
+        engine.narrow = make(streams)
+
+    return _Loaded(engine, note, spread)
+
+
+def _float32(graph: Graph, manifest: Manifest, golden: Golden) -> Verified:
+    def make(streams: int | None) -> Engine:
+        engine = OpenVinoEngine(graph, streams=streams)
+        check_golden(engine, golden, manifest)
+        return engine
+
+    return make
+
+
+def _lower(graph: Graph, folder: Path, manifest: Manifest, golden: Golden, choice: Choice) -> Verified:
+    """Below Float32: golden scores are within the record's tolerance. Raises BundleError, EngineError."""
     if choice.precision == "Int8":
         graph = read_graph(_listed(folder, bundle.MODEL_INT8, manifest))
-    engine = OpenVinoEngine(graph, choice.precision)
-    check_tolerance(engine, golden, choice.tolerance)
-    return engine
+
+    def make(streams: int | None) -> Engine:
+        engine = OpenVinoEngine(graph, choice.precision, streams=streams)
+        check_tolerance(engine, golden, choice.tolerance)
+        return engine
+
+    return make
 
 
 def _listed(folder: Path, name: str, manifest: Manifest) -> Path:
@@ -123,11 +173,11 @@ def _listed(folder: Path, name: str, manifest: Manifest) -> Path:
     return folder / name
 
 
-def _on_gpu(model: Path, manifest: Manifest, golden: Golden, asked: str) -> tuple[Engine, str]:
-    """ONNX Runtime on the GPU, and the note. Raises BundleError, EngineError, PrecisionRefused."""
+def _on_gpu(model: Path, manifest: Manifest, golden: Golden, asked: str) -> _Loaded:
+    """ONNX Runtime on the GPU. Raises BundleError, EngineError, PrecisionRefused."""
     from autotrain_server.onnxruntime_engine import OnnxRuntimeEngine
 
     engine = OnnxRuntimeEngine(model, gpu=True)
     check_golden(engine, golden, manifest)
     choice = choose(asked, manifest.precisions, engine.name, {FLOAT32})
-    return engine, choice.note
+    return _Loaded(engine, choice.note)

@@ -133,7 +133,7 @@ class Service:
             batching = self.settings.batching
             self._batcher = Batcher(
                 self._run,
-                batching.max_size,
+                min(batching.max_size, max(predictor.engine.batch_sizes, default=batching.max_size)),
                 self.settings.queue_size,
                 predictor.engine.streams,
                 batching.max_delay_milliseconds / 1000,

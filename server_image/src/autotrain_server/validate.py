@@ -5,24 +5,23 @@ from collections.abc import Sequence
 from fastapi import FastAPI, Request, Response
 
 from autotrain_server.answers import Body, to_json
-from autotrain_server.errors import DOCUMENTED
+from autotrain_server.errors import UPLOAD_REFUSALS, refusals
 from autotrain_server.receiving import receive
 from autotrain_server.service import Service
-from autotrain_server.uploads import FIELD, pictures_of
+from autotrain_server.uploads import FIELD, MAX_PICTURES, pictures_of
 
 PATHS = ("/validate", "/classification/validate/")
+PICTURE = {"type": "string", "format": "binary", "minLength": 1}
+PICTURES = {"type": "array", "minItems": 1, "maxItems": MAX_PICTURES, "items": PICTURE}
 REQUEST_BODY = {
     "requestBody": {
         "required": True,
         "content": {
             "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": [FIELD],
-                    "properties": {FIELD: {"type": "array", "items": {"type": "string", "format": "binary"}}},
-                }
+                "schema": {"type": "object", "required": [FIELD], "properties": {FIELD: PICTURES}},
+                "encoding": {FIELD: {"contentType": "image/*"}},
             },
-            "image/*": {"schema": {"type": "string", "format": "binary"}},
+            "image/*": {"schema": PICTURE},
         },
     }
 }
@@ -41,7 +40,11 @@ def add_validate(app: FastAPI, service: Service) -> None:
     for path in PATHS:
         name = path.strip("/").replace("/", "_")
         described = app.post(
-            path, response_model=Body, responses=DOCUMENTED, openapi_extra=REQUEST_BODY, operation_id=name
+            path,
+            response_model=Body,
+            responses=refusals(*UPLOAD_REFUSALS),
+            openapi_extra=REQUEST_BODY,
+            operation_id=name,
         )
         described(validate)
         other = path.rstrip("/") if path.endswith("/") else f"{path}/"

@@ -50,8 +50,8 @@ demo: tools ## train on handwritten digits and serve the model (KEEP=1 leaves it
 test: tools browser check ## install what is missing and run everything that CI runs
 	$(PYTEST) tests/unit tests/contract tests/minicluster tests/cluster tests/e2e tests/browser
 
-soak: install ## long runs: memory lost again and again, 25 kills, lives of several attempts (10 minutes)
-	$(PYTEST) -m soak tests/cluster
+soak: install ## long runs: memory lost again and again, 25 kills, 10,000 damaged uploads, the API by its document (15 minutes)
+	$(PYTEST) -m soak tests/cluster tests/contract
 
 unit: install ## the inner loop, in seconds
 	$(PYTEST) -q tests/unit

@@ -16,6 +16,7 @@ from benchmarks.serving.processes import ROOT, CompetitorError, Place, run_json
 from benchmarks.serving.tuning import tune
 from rich.console import Console
 
+from autotrain_api.bundle import read_manifest
 from autotrain_server.engine import openvino_precisions
 from autotrain_server.predictor import Predictor
 
@@ -76,6 +77,7 @@ def run(plan: Plan, place: Place, pictures: list[bytes]) -> int:
     bfloat16 = "BFloat16" in openvino_precisions()
     found_bars = bars(counted, decoding, bfloat16)
     facts = {"precision": place.precision, "bfloat16": bfloat16, "decoding12MegapixelMilliseconds": decoding}
+    facts["precisions"] = agreements(place.bundle)
     found = report.results(plan, outcome.rounds, outcome.refused, found_bars, settings, facts)
     report.show(console, found, found_bars)
     path = RESULTS if plan is FULL else place.cache / "serving-quick.json"
@@ -83,6 +85,11 @@ def run(plan: Plan, place: Place, pictures: list[bytes]) -> int:
     path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     say(f"written to {path.relative_to(ROOT)}")
     return 1 if failed or any_error(outcome) else 0
+
+
+def agreements(bundle: Path) -> dict[str, float]:
+    """Precision -> share of the pictures that get the class that Float32 gives, as the trainer measured."""
+    return {record.precision: record.agreement for record in read_manifest(bundle).precisions}
 
 
 def any_error(outcome: Outcome) -> bool:

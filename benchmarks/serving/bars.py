@@ -6,6 +6,7 @@ from typing import Any
 from benchmarks.serving.figures import Bar, Summary, allowed, ratios, summary
 
 SERVER = "server"
+EIGHT_BITS = "server-int8"
 LIMIT = "limit"
 NOOP = "noop"
 MIDDLE, MOST = "8", "32"
@@ -20,12 +21,16 @@ def bars(rounds: Sequence[Round], decoding: Mapping[str, float] | None, bfloat16
     faster = [("seed", 7.0 if bfloat16 else 2.2), ("litserve-openvino", 2.0)]
     if bfloat16:
         faster.insert(1, ("litserve-torch", 5.0))
+    eight_bits = (
+        [Bar("requests/s at 8, Int8 / bfloat16", True, 1.15, "x", eight_bits_ratio(rounds))] if bfloat16 else []
+    )
     large = summary([decoding["naive"] / decoding["server"]]) if decoding else None
     return [
         *(
             Bar(f"requests/s at 8, server / {name}", True, wanted, "x", rate_ratio(rounds, name))
             for name, wanted in faster
         ),
+        *eight_bits,
         Bar("requests/s at 8, server / what limit and noop allow", True, 0.85, "x", share_of_allowed(rounds)),
         Bar("p99 at 32", False, 250, "ms", figures(rounds, lambda server: server["levels"][MOST]["p99"])),
         Bar("p50 at 1, above decode + forward", False, 3, "ms", above_alone(rounds)),
@@ -54,6 +59,11 @@ def figures(rounds: Sequence[Round], figure: Callable[[Mapping[str, Any]], float
 def rate_ratio(rounds: Sequence[Round], other: str) -> Summary | None:
     both = together(rounds, SERVER, other)
     return ratios([rate(one[SERVER]) for one in both], [rate(one[other]) for one in both])
+
+
+def eight_bits_ratio(rounds: Sequence[Round]) -> Summary | None:
+    both = together(rounds, SERVER, EIGHT_BITS)
+    return ratios([rate(one[EIGHT_BITS]) for one in both], [rate(one[SERVER]) for one in both])
 
 
 def share_of_allowed(rounds: Sequence[Round]) -> Summary | None:

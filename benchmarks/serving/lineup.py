@@ -33,7 +33,8 @@ class Competitor(NamedTuple):
     def command(self, setting: Setting, port: int, bundle: Path) -> list[str]:
         """What starts it on 127.0.0.1:`port`."""
         module = f"{COMPETITORS}.{self.name.replace('-', '_')}"
-        if self.name == "server":
+        if self.name in ("server", "server-int8"):
+            precision = ["--precision", "Int8"] if self.name == "server-int8" else []
             return [
                 sys.executable,
                 "-m",
@@ -44,6 +45,7 @@ class Competitor(NamedTuple):
                 "127.0.0.1",
                 "--port",
                 str(port),
+                *precision,
             ]
         if self.name.startswith("litserve") or self.name == "limit":
             return [sys.executable, "-m", module]
@@ -57,6 +59,7 @@ LINEUP = (
     Competitor("litserve-torch", "c", "LitServe + torch eager", THREADS | BATCH | WORKERS | FAST_QUEUE),
     Competitor("litserve-openvino", "d", "LitServe + OpenVINO", THREADS | BATCH | WORKERS | FAST_QUEUE),
     Competitor("server", "e", "this server", {}),
+    Competitor("server-int8", "h", "this server in eight bits", {}),
     Competitor("limit", "f", "limit: decode + forward, no HTTP", THREADS | BATCH | WORKERS),
     Competitor("noop", "g", "no-op that parses the upload", WORKERS),
 )

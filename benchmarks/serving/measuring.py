@@ -46,7 +46,7 @@ def measure_all(plan: Plan, settings: dict[str, Setting], place: Place, pictures
 
 def turned(lineup: Sequence[Competitor], number: int) -> list[Competitor]:
     """Another one begins in each round, so that nobody always follows the same neighbour's heat."""
-    start = (2 * number) % len(lineup)
+    start = (3 * number) % len(lineup)
     return [*lineup[start:], *lineup[:start]]
 
 

@@ -42,6 +42,7 @@ def test_twenty_specs_have_twenty_digests():
         {"spec.serving.replicas": 5},
         {"spec.serving.postprocessing.topK": 1},
         {"spec.serving.precision": "BFloat16"},
+        {"spec.serving.gpus": 1},
         {"spec.serving.batching.maxSize": 1},
         {"spec.serving.image": "own:1"},
         {"spec.compute.gpusPerNode": 8},

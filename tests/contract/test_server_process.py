@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -37,11 +38,12 @@ SPEC = Spec.model_validate(
 )
 
 
-def pod_environment(sha256: str) -> dict[str, str]:
+def pod_environment(sha256: str, **changes: Any) -> dict[str, str]:
     """What the operator puts into the pod, by its own code."""
     owner = Owner("default", "colours", "uid")
     settings = OperatorSettings(trainer_image="trainer", server_image="server")
-    template = serving.template(owner, SPEC, Served("v1-0000000000", sha256), settings, False)
+    spec = SPEC.model_copy(update={"serving": SPEC.serving.model_copy(update=changes)})
+    template = serving.template(owner, spec, Served("v1-0000000000", sha256), settings, False)
     return {variable["name"]: variable["value"] for variable in template["spec"]["containers"][0]["env"]}
 
 
@@ -141,3 +143,13 @@ def test_importing_the_server_needs_no_torch():
     code = "import sys, autotrain_server.app; sys.exit('torch' in sys.modules or 'timm' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_server_that_is_to_use_a_gpu_and_has_none_says_what_to_do_and_never_answers(folder):
+    with server_process.server(folder, pod_environment(digest(folder), gpus=1)) as running:
+        running.wait_for("model refused")
+        ready = running.client.get("/readyz")
+
+    assert ready.status_code == 503
+    assert ready.json()["reason"] == "EngineMissing"
+    assert "serving.gpus" in ready.json()["message"]

@@ -91,6 +91,7 @@ GOOD = [
     Case("a pinned revision", {"spec.serving.revision": "v1-0123456789"}, None),
     Case("nothing served", {"spec.serving.enabled": False}, None),
     Case("eight bits when answering", {"spec.serving.precision": "Int8"}, None),
+    Case("a GPU to answer with", {"spec.serving.gpus": 1}, None),
     Case("no batching at all", {"spec.serving.batching": {"maxSize": 1, "maxDelayMilliseconds": 0}}, None),
     Case("other words for classes", {"spec.serving.postprocessing.labels": {"n01440764": "tench"}}, None),
     Case("a body limit as a number", {"spec.serving.limits.maxBodyBytes": 1048576}, None),
@@ -155,6 +156,8 @@ BAD = [
     Case("negative replicas", {"spec.serving.replicas": -1}, "spec.serving.replicas"),
     Case("a revision that cannot be", {"spec.serving.revision": "v2"}, "spec.serving.revision"),
     Case("an unknown precision", {"spec.serving.precision": "Float8"}, "spec.serving.precision"),
+    Case("GPUs below none", {"spec.serving.gpus": -1}, "spec.serving.gpus"),
+    Case("more GPUs than a node has", {"spec.serving.gpus": 9}, "spec.serving.gpus"),
     Case("a batch of none", {"spec.serving.batching.maxSize": 0}, "spec.serving.batching.maxSize"),
     Case(
         "a wait for a batch below nothing",

@@ -1,6 +1,7 @@
 """What the operator decides, as scenes: a cluster is played as data, and the plan is carried out on it."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -85,6 +86,7 @@ def test_going_back_to_an_earlier_spec_trains_nothing() -> None:
     [
         pytest.param({"serving": {"replicas": 3}}, id="replicas"),
         pytest.param({"serving": {"postprocessing": {"topK": 1}}}, id="postprocessing"),
+        pytest.param({"serving": {"gpus": 1}}, id="gpus"),
         pytest.param({"compute": {"gpusPerNode": 0}}, id="compute"),
         pytest.param({"policy": {"retries": 0}}, id="policy"),
         pytest.param({"gate": {"min": 0.99}}, id="gate"),
@@ -479,3 +481,20 @@ def test_the_settings_of_the_chart_fill_what_the_job_leaves_open() -> None:
     container = world.job["spec"]["template"]["spec"]["containers"][0]
     assert container["resources"] == {"limits": {"memory": "4Gi"}}
     assert container["image"] == "trainer:1"
+
+
+def test_gpus_are_a_limit_of_serving_pods_and_told_to_the_server() -> None:
+    world = served()
+    before = pod_of_serving(world)
+    after = pod_of_serving(world.edit(serving={"gpus": 2}))
+
+    assert "AUTOTRAIN_GPUS" not in {variable["name"] for variable in before["env"]}
+    assert {"name": "AUTOTRAIN_GPUS", "value": "2"} in after["env"]
+    assert after["resources"]["limits"]["nvidia.com/gpu"] == 2
+
+
+def pod_of_serving(world: World) -> dict[str, Any]:
+    deployment = world.seen.deployment
+    assert deployment is not None
+    container: dict[str, Any] = deployment["spec"]["template"]["spec"]["containers"][0]
+    return container

@@ -69,6 +69,14 @@ async def test_only_the_outputs_that_are_named_come_in_their_order(client):
     assert [tensor["name"] for tensor in answer["outputs"]] == ["confidence", "label"]
 
 
+async def test_what_is_not_set_may_be_null(client):
+    tensor = {**text(RED), "parameters": None}
+    answer = await infer(client, {"id": None, "parameters": None, "outputs": None, "inputs": [tensor]})
+
+    assert answer.status_code == 200
+    assert "id" not in answer.json()
+
+
 async def test_binary_tensors_go_in_and_out_behind_the_json(client):
     tail = b"".join(struct.pack("<I", len(picture)) + picture for picture in (RED, BLUE))
     tensor = {"name": "image", "datatype": "BYTES", "shape": [2], "parameters": {"binary_data_size": len(tail)}}
@@ -95,6 +103,8 @@ async def test_binary_tensors_go_in_and_out_behind_the_json(client):
         ({"inputs": [{**text(RED), "name": "pixels"}]}, "found: 'pixels'"),
         ({"inputs": [{**text(RED), "datatype": "FP32"}]}, "BYTES"),
         ({"inputs": [{**text(RED), "shape": [2]}]}, "[2] for 1 elements"),
+        ({"inputs": [{**text(RED), "shape": [9] * 1_000}]}, "inputs.0.shape"),
+        ({"inputs": [{**text(RED), "shape": ["1"]}]}, "inputs.0.shape.0"),
         ({"inputs": [{**text(RED), "data": ["not base64!"]}]}, "base64"),
         ({"inputs": [{**text(RED), "data": [7]}]}, "base64"),
         ({"inputs": [{**text(), "shape": [0]}]}, "0 pictures"),

@@ -224,6 +224,7 @@ class Serving(PodSettings):
     enabled: bool = True
     replicas: Annotated[int, Field(ge=0, le=1_000)] = 1
     revision: Annotated[str, StringConstraints(pattern=REVISION_PATTERN, max_length=13)] = ""
+    gpus: Annotated[int, Field(ge=0, le=8)] = 0
     precision: ServingPrecision = "Auto"
     batching: Batching = Batching()
     postprocessing: Postprocessing = Postprocessing()

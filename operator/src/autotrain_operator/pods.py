@@ -117,6 +117,13 @@ def resources(wanted: PodSettings, default: Object) -> Object:
     return given or default
 
 
+def with_gpus(wanted: Object, count: int, settings: Settings) -> Object:
+    """GPUs are limits; Kubernetes takes the same number as the request."""
+    if not count:
+        return wanted
+    return {**wanted, "limits": {**wanted.get("limits", {}), settings.gpu_resource: count}}
+
+
 def present(**fields: Any) -> Object:
     """The fields that say something."""
     return {name: value for name, value in fields.items() if value not in (None, "", [], {})}

@@ -68,11 +68,13 @@ def template(owner: Owner, spec: Spec, served: Served, settings: Settings, toget
         "AUTOTRAIN_POSTPROCESSING": json.dumps(serving.postprocessing.to_dict(), sort_keys=True),
         "AUTOTRAIN_LIMITS": json.dumps(serving.limits.to_dict(), sort_keys=True),
     }
+    if serving.gpus:
+        environment["AUTOTRAIN_GPUS"] = str(serving.gpus)
     mounts = [{"name": "models", "mountPath": names.MODELS_PATH, "readOnly": True}]
     image = serving.image or settings.server_image
     server = pods.container(CONTAINER, image, serving, settings, environment, mounts)
     server |= probes(spec.policy.deadlines.rollout_seconds)
-    if wanted := pods.resources(serving, settings.serving_resources):
+    if wanted := pods.with_gpus(pods.resources(serving, settings.serving_resources), serving.gpus, settings):
         server["resources"] = wanted
     body = pods.pod_spec(serving, settings, server, [storage.claim_volume("models", models.claim)])
     if together:

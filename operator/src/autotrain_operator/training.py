@@ -88,7 +88,7 @@ def pod(owner: Owner, spec: Spec, config_map: str, settings: Settings) -> Object
     image = compute.image or settings.trainer_image
     trainer = pods.container(CONTAINER, image, compute, settings, {}, mounts)
     trainer["args"] = ["train", "--config", f"{names.CONFIG_PATH}/{names.RUN_FILE}"]
-    if wanted := with_gpus(pods.resources(compute, settings.training_resources), gpus(spec, settings), settings):
+    if wanted := pods.with_gpus(pods.resources(compute, settings.training_resources), gpus(spec, settings), settings):
         trainer["resources"] = wanted
     return pods.pod_spec(compute, settings, trainer, volumes) | {
         "restartPolicy": "Never",
@@ -99,13 +99,6 @@ def pod(owner: Owner, spec: Spec, config_map: str, settings: Settings) -> Object
 def gpus(spec: Spec, settings: Settings) -> int:
     wanted = spec.compute.gpus_per_node
     return settings.gpus_per_node if wanted is None else wanted
-
-
-def with_gpus(wanted: Object, count: int, settings: Settings) -> Object:
-    """GPUs are limits; Kubernetes takes the same number as the request."""
-    if not count:
-        return wanted
-    return {**wanted, "limits": {**wanted.get("limits", {}), settings.gpu_resource: count}}
 
 
 def config_map(owner: Owner, spec: Spec, job_object: Object, micro_batch_size: int | None) -> Object:

@@ -86,7 +86,7 @@ def _unscheduled(message: str) -> Waiting:
         )
         return Waiting(Reason.VOLUME_NOT_BOUND, text, hint)
     if "nvidia.com/gpu" in message or "Insufficient" in message:
-        hint = "Lower spec.compute.gpusPerNode, or the resources in spec.compute and spec.serving, or add nodes."
+        hint = "Lower gpusPerNode or resources in spec.compute, gpus or resources in spec.serving, or add nodes."
         return Waiting(Reason.UNSCHEDULABLE, text, hint)
     if "pod affinity rules" in message:
         hint = (

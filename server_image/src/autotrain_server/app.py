@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from autotrain_server.description import add_description
 from autotrain_server.errors import add_errors
 from autotrain_server.model import Model
 from autotrain_server.observing import Observing
@@ -49,4 +50,5 @@ def create_app(settings: Settings, model: Model) -> FastAPI:
     add_pages(app, service)
     add_validate(app, service)
     add_protocol(app, service)
+    add_description(app)
     return app

@@ -26,14 +26,33 @@ class ErrorAnswer(BaseModel):
     error: ErrorDetail
 
 
-DOCUMENTED: dict[int | str, dict[str, Any]] = {
-    400: {"model": ErrorAnswer, "description": "No picture in the request"},
-    408: {"model": ErrorAnswer, "description": "The body came too slowly"},
-    413: {"model": ErrorAnswer, "description": "Body or picture too large"},
-    415: {"model": ErrorAnswer, "description": "Not a picture of a supported format"},
-    422: {"model": ErrorAnswer, "description": "The picture is damaged"},
-    503: {"model": ErrorAnswer, "description": "Not ready, or too many requests; try again"},
+class ProtocolError(BaseModel):
+    """An error as the Open Inference Protocol has it."""
+
+    error: str
+
+
+REFUSALS = {
+    400: "Not a request that can be understood",
+    404: "There is nothing of this name",
+    408: "The body came too slowly",
+    409: "Not with this model",
+    413: "Body or picture too large",
+    415: "Not a picture of a supported format",
+    422: "The picture is damaged",
+    503: "Not ready, or too many requests; try again",
 }
+UPLOAD_REFUSALS = (400, 408, 413, 415, 422, 503)
+
+
+def refusals(*statuses: int, model: Any = ErrorAnswer) -> dict[int | str, dict[str, Any]]:
+    """These answers for a route's OpenAPI description."""
+    documented: dict[int | str, dict[str, Any]] = {
+        status: {"model": model, "description": REFUSALS[status]} for status in statuses
+    }
+    if 503 in documented:
+        documented[503]["headers"] = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}}
+    return documented
 
 
 class RequestError(Exception):

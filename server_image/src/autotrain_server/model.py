@@ -17,13 +17,16 @@ log = logging.getLogger(__name__)
 class Model:
     """Loads a bundle in the background; `predictor` is set once it is verified, `error` when it must not answer."""
 
-    def __init__(self, place: Path | str, sha256: str = "", precision: str = AUTO, cache: Path | None = None) -> None:
-        """`place` is a folder or a URI, which is fetched into `cache`."""
+    def __init__(
+        self, place: Path | str, sha256: str = "", precision: str = AUTO, cache: Path | None = None, gpus: int = 0
+    ) -> None:
+        """`place` is a folder or a URI, which is fetched into `cache`; with `gpus` it is computed on a GPU or refused."""
         self.place = str(place)
         self.cache = cache or Path(tempfile.gettempdir()) / "autotrain-bundles"
         self.folder = Path(self.place)
         """Where the bundle's files are, once it is loaded."""
         self.precision = precision
+        self.gpus = gpus
         self.predictor: Predictor | None = None
         self.error: BundleError | None = None
         self._sha256 = sha256 or None
@@ -46,7 +49,7 @@ class Model:
     def _load(self) -> None:
         try:
             self.folder = folder_of(self.place, self._sha256 or "", self.cache)
-            predictor = Predictor.load(self.folder, self._sha256, self.precision)
+            predictor = Predictor.load(self.folder, self._sha256, self.precision, self.gpus)
         except BundleError as error:
             self.fail(error)
         except Exception as error:  # whatever it is, the process stays and says why it is not ready

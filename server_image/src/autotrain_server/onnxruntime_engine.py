@@ -47,7 +47,9 @@ class OnnxRuntimeEngine:
         self.precision = precision
         providers: list[Any] = [(CUDA, CUDA_OPTIONS)] if gpu else ["CPUExecutionProvider"]
         if gpu and CUDA not in onnxruntime.get_available_providers():
-            raise EngineMissingError(f"this onnxruntime has no {CUDA}; install onnxruntime-gpu, or ask for no GPU")
+            raise EngineMissingError(
+                f"this onnxruntime has no {CUDA}, so no GPU; install onnxruntime-gpu with CUDA and cuDNN"
+            )
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or cpu_limit()
         options.inter_op_num_threads = 1

@@ -36,6 +36,7 @@ from autotrain_server.reading import BundleError as BundleError
 from autotrain_server.reading import read_verified as read_verified
 from autotrain_server.tasks import Seen, task_of
 
+ENGINE_HINT = "Set serving.image to one with onnxruntime-gpu and CUDA, or serving.gpus to 0."
 PRECISION_HINT = "Take serving.precision Auto or Float32, or train again where it can be measured."
 
 
@@ -71,7 +72,7 @@ class Predictor:
         except PrecisionRefused as error:
             raise BundleError(Reason.PRECISION_UNAVAILABLE, bundle.MANIFEST, str(error), PRECISION_HINT) from error
         except EngineMissingError as error:
-            raise BundleError(Reason.ENGINE_MISSING, "", str(error)) from error
+            raise BundleError(Reason.ENGINE_MISSING, "", str(error), ENGINE_HINT) from error
         except EngineError as error:
             raise BundleError(Reason.BUNDLE_ALTERED, bundle.MODEL, str(error)) from error
         predictor = cls(manifest, loaded.engine, digest, loaded.note)

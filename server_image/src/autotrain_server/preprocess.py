@@ -148,6 +148,8 @@ def _open(data: bytes, preprocessing: ResolvedPreprocessing | None, max_pixels: 
         with BUDGET.take(image.width * image.height):
             whole = _to_rgb(image)
             return _Opened(whole, (0, 0, whole.width, whole.height), whole.width, whole.height)
+    except ImageError:
+        raise
     except (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, MemoryError) as error:
         raise ImageError(422, "DamagedImage", f"the {image.format} picture is truncated or damaged: {error}") from error
 
@@ -208,13 +210,21 @@ def _upright(image: Image.Image, orientation: object) -> Image.Image:
     return image if method is None else image.transpose(method)
 
 
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """The high byte of 16 bits. Nobody says what range 32 bits use: 8 if they suffice, or else 16."""
+    levels = np.asarray(image)
+    high = levels >> 8 if image.mode != "I" or levels.max(initial=0) > 255 else levels
+    return Image.fromarray(high.clip(0, 255).astype(np.uint8))
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
     """First frame, upright, eight bits, alpha over white."""
     image.load()
     ImageOps.exif_transpose(image, in_place=True)
+    if image.mode == "F":
+        raise ImageError(415, "UnsupportedImage", "pixels in floating point are not supported; send 8 or 16 bits")
     if image.mode.startswith("I"):
-        levels = np.asarray(image)
-        image = Image.fromarray((levels >> 8 if levels.max(initial=0) > 255 else levels).clip(0, 255).astype(np.uint8))
+        image = _eight_bits(image)
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         rgba = image if image.mode == "RGBA" else image.convert("RGBA")
         image = Image.new("RGB", rgba.size, "white")

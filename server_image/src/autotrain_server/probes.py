@@ -1,12 +1,40 @@
 """GET /healthz, /readyz and /metrics: what the kubelet and Prometheus ask."""
 
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 
 from autotrain_server.metrics import CONTENT_TYPE
 from autotrain_server.service import Service
+
+
+class Ready(BaseModel):
+    """Which model answers, and how it is computed."""
+
+    ready: Literal[True]
+    model: str
+    revision: str
+    digest: str
+    engine: str
+    precision: str
+    precisionNote: str  # noqa: N815 - as it is written in the answer
+
+
+class NotReady(BaseModel):
+    ready: Literal[False]
+    reason: str
+    file: str
+    message: str
+
+
+NOT_READY: dict[int | str, dict[str, Any]] = {
+    503: {"model": NotReady, "description": "Loading, draining, or refused with reason, file and message"}
+}
+METRICS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {CONTENT_TYPE.partition(";")[0]: {"schema": {"type": "string"}}}}
+}
 
 
 def add_probes(app: FastAPI, service: Service) -> None:
@@ -15,7 +43,7 @@ def add_probes(app: FastAPI, service: Service) -> None:
         """The process answers."""
         return {"status": "ok"}
 
-    @app.get("/readyz", responses={503: {"description": "Loading, draining, or refused with reason, file and message"}})
+    @app.get("/readyz", response_model=Ready, responses=NOT_READY)
     async def readyz() -> JSONResponse:
         """The model is verified and answers."""
         if (problem := service.problem()) is not None:
@@ -23,7 +51,7 @@ def add_probes(app: FastAPI, service: Service) -> None:
             return JSONResponse({"ready": False, "reason": reason, "file": file, "message": message}, 503)
         return JSONResponse({"ready": True, **facts_of(service)})
 
-    @app.get("/metrics", response_class=Response)
+    @app.get("/metrics", response_class=Response, responses=METRICS)
     async def metrics() -> Response:
         """For Prometheus, in the OpenMetrics text format."""
         if service.problem() is None:

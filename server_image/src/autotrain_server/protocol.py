@@ -5,6 +5,7 @@ task's (tasks/).
 """
 
 from collections.abc import Sequence
+from enum import Enum
 from importlib.metadata import version
 from typing import Any
 
@@ -14,6 +15,19 @@ from fastapi.responses import JSONResponse
 from autotrain_server.errors import RequestError
 from autotrain_server.predictor import Predictor
 from autotrain_server.probes import facts_of
+from autotrain_server.protocol_description import (
+    INFER,
+    INFER_REQUEST,
+    MODEL_READY,
+    NAMED,
+    SERVER_READY,
+    InferAnswer,
+    Live,
+    ModelMetadata,
+    ModelReady,
+    ServerMetadata,
+    ServerReady,
+)
 from autotrain_server.receiving import receive
 from autotrain_server.service import Service
 from autotrain_server.tasks import Seen
@@ -23,18 +37,19 @@ SERVER = "autotrain-server"
 EXTENSIONS = ["binary_tensor_data"]
 MODEL = "/v2/models/{name}"
 VERSION = MODEL + "/versions/{version}"
+TAGS: list[str | Enum] = ["v2"]
 
 
 def add_protocol(app: FastAPI, service: Service) -> None:
     _add_health(app, service)
 
-    @app.get("/v2", tags=["v2"])
+    @app.get("/v2", tags=TAGS, response_model=ServerMetadata)
     async def server_metadata() -> dict[str, Any]:
         """This server, and the extensions of the protocol that it speaks."""
         return {"name": SERVER, "version": version(SERVER), "extensions": EXTENSIONS}
 
-    @app.get(MODEL, tags=["v2"])
-    @app.get(VERSION, tags=["v2"])
+    @app.get(MODEL, tags=TAGS, response_model=ModelMetadata, responses=NAMED)
+    @app.get(VERSION, tags=TAGS, response_model=ModelMetadata, responses=NAMED)
     async def model_metadata(name: str, version: str = "") -> dict[str, Any]:
         """The model's inputs and outputs. Its version is its revision."""
         return metadata(named(service, name, version), service)
@@ -51,22 +66,22 @@ def add_protocol(app: FastAPI, service: Service) -> None:
         return await receive(service, request, read_inference, work)  # type: ignore[no-any-return]
 
     for path in (f"{MODEL}/infer", f"{VERSION}/infer"):
-        app.post(path, tags=["v2"], response_model=None, openapi_extra=INFER_BODY)(infer)
+        app.post(path, tags=TAGS, response_model=InferAnswer, responses=INFER, openapi_extra=INFER_REQUEST)(infer)
 
 
 def _add_health(app: FastAPI, service: Service) -> None:
-    @app.get("/v2/health/live", tags=["v2"])
+    @app.get("/v2/health/live", tags=TAGS, response_model=Live)
     async def live() -> dict[str, bool]:
         return {"live": True}
 
-    @app.get("/v2/health/ready", tags=["v2"])
+    @app.get("/v2/health/ready", tags=TAGS, response_model=ServerReady, responses=SERVER_READY)
     async def ready() -> JSONResponse:
         """The model is verified and answers."""
         problem = service.problem()
         return JSONResponse({"ready": problem is None}, 200 if problem is None else 503)
 
-    @app.get(f"{MODEL}/ready", tags=["v2"])
-    @app.get(f"{VERSION}/ready", tags=["v2"])
+    @app.get(f"{MODEL}/ready", tags=TAGS, response_model=ModelReady, responses=MODEL_READY)
+    @app.get(f"{VERSION}/ready", tags=TAGS, response_model=ModelReady, responses=MODEL_READY)
     async def model_ready(name: str, version: str = "") -> JSONResponse:
         predictor = named(service, name, version)
         ready = service.problem() is None
@@ -120,37 +135,3 @@ def answer(predictor: Predictor, inference: Inference, encoded: tuple[list[dict[
     if not tail:
         return Response(head, media_type="application/json")
     return Response(head + tail, media_type="application/octet-stream", headers={LENGTH_HEADER: str(len(head))})
-
-
-INFER_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "required": ["inputs"],
-                    "properties": {
-                        "id": {"type": "string"},
-                        "inputs": {
-                            "type": "array",
-                            "minItems": 1,
-                            "maxItems": 1,
-                            "items": {
-                                "type": "object",
-                                "required": ["name", "shape", "datatype", "data"],
-                                "properties": {
-                                    "name": {"const": INPUT},
-                                    "shape": {"type": "array", "items": {"type": "integer", "minimum": 1}},
-                                    "datatype": {"const": "BYTES"},
-                                    "data": {"type": "array", "items": {"type": "string", "format": "byte"}},
-                                },
-                            },
-                        },
-                        "outputs": {"type": "array", "items": {"type": "object", "required": ["name"]}},
-                    },
-                }
-            }
-        },
-    }
-}

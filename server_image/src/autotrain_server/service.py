@@ -85,16 +85,14 @@ class Service:
             return make()
         return await asyncio.get_running_loop().run_in_executor(self._decoders, make)
 
-    async def annotated(self, picture: bytes) -> bytes | None:
-        """A JPEG of the picture with its answer drawn on it; None where the task draws nothing. Raises as `answers`."""
+    async def annotated(self, picture: bytes) -> bytes:
+        """A JPEG of the picture with its answer drawn on it. Raises as `answers` does."""
         predictor = self.ready()
         [answer] = await self.answers([picture])
         return await asyncio.get_running_loop().run_in_executor(self._decoders, self._draw, predictor, picture, answer)
 
-    def _draw(self, predictor: Predictor, picture: bytes, answer: Answer) -> bytes | None:
+    def _draw(self, predictor: Predictor, picture: bytes, answer: Answer) -> bytes:
         drawn = predictor.task.draw(upright(picture, self.settings.limits.max_pixels), answer)
-        if drawn is None:
-            return None
         file = io.BytesIO()
         drawn.save(file, "JPEG", quality=DRAWN_QUALITY)
         return file.getvalue()

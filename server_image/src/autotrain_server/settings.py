@@ -25,6 +25,7 @@ class Settings(BaseSettings):
     host: str = Field("0.0.0.0", description="Address to listen on")  # noqa: S104 - a pod listens on its own address
     port: int = Field(names.PORT, description="Port to listen on; 0 takes a free one")
     precision: Literal["Auto", "Float32", "BFloat16", "Int8"] = Field("Auto", description="spec.serving.precision")
+    gpus: int = Field(0, ge=0, description="spec.serving.gpus; 0 computes on the CPU")
     batching: Batching = Field(Batching(), description="spec.serving.batching as JSON")
     queue_size: int = Field(128, ge=1, description="Requests, and pictures, that may wait; more get 503 at once")
     max_bytes_waiting: int = Field(128 * 2**20, ge=1, description="Bytes of all bodies that are held at the same time")

@@ -6,11 +6,12 @@ tensors that have a parameter `binary_data_size`. An element of BYTES is precede
 
 import base64
 import binascii
+import math
 import struct
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 
 from autotrain_server.errors import RequestError
@@ -19,27 +20,33 @@ from autotrain_server.uploads import MAX_PICTURES, body_of
 
 INPUT = "image"
 LENGTH_HEADER = "Inference-Header-Content-Length"
+MAX_DIMENSIONS = 8
+"""Of a tensor; the product of a long shape takes minutes."""
 Outputs = dict[str, Tensor]
+
+
+Parameters = Annotated[dict[str, Any], BeforeValidator(lambda value: {} if value is None else value)]
+"""Clients that write all of their fields write null for those that are not set."""
 
 
 class InputTensor(BaseModel):
     name: str
     datatype: str
-    shape: list[int]
-    parameters: dict[str, Any] = {}
+    shape: list[int] = Field(max_length=MAX_DIMENSIONS)
+    parameters: Parameters = {}
     data: list[Any] | None = None
 
 
 class RequestedOutput(BaseModel):
     name: str
-    parameters: dict[str, Any] = {}
+    parameters: Parameters = {}
 
 
 class InferRequest(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
-    id: str = Field("", max_length=256)
-    parameters: dict[str, Any] = {}
+    id: str | None = Field(None, max_length=256)
+    parameters: Parameters = {}
     inputs: list[InputTensor]
     outputs: list[RequestedOutput] | None = None
 
@@ -73,7 +80,7 @@ async def read_inference(request: Request, max_body_bytes: int) -> Inference:
     body = await body_of(request, max_body_bytes)
     head = header_length(request.headers.get(LENGTH_HEADER), len(body))
     try:
-        asked = InferRequest.model_validate_json(body[:head])
+        asked = InferRequest.model_validate_json(body[:head], strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(step) for step in first["loc"]) or "body"
@@ -103,16 +110,9 @@ def pictures_in(asked: InferRequest, tail: bytes) -> list[bytes]:
         pictures = [decode_text(text, place) for place, text in enumerate(tensor.data or ())]
     if not 1 <= len(pictures) <= MAX_PICTURES:
         raise bad(f"inputs.0.data: {len(pictures)} pictures; 1 to {MAX_PICTURES} are allowed in one request")
-    if product(tensor.shape) != len(pictures):
+    if math.prod(tensor.shape) != len(pictures):
         raise bad(f"inputs.0.shape: {tensor.shape} for {len(pictures)} elements")
     return pictures
-
-
-def product(shape: Sequence[int]) -> int:
-    total = 1
-    for size in shape:
-        total *= size
-    return total
 
 
 def decode_text(text: Any, place: int) -> bytes:

@@ -29,6 +29,9 @@ class Task(Protocol):
     quick: bool
     """Whether an answer takes so little time that it is made on the event loop."""
 
+    draws: bool
+    """Whether answers have something to draw: boxes, masks."""
+
     def problem(self, scores: Scores) -> str:
         """Why these cannot be the scores of this model (shape, type), or ""."""
         ...
@@ -64,6 +67,6 @@ class Task(Protocol):
         """Their values."""
         ...
 
-    def draw(self, image: Image.Image, answer: Any) -> Image.Image | None:
-        """The upright RGB picture with the answer drawn on it; None where there is nothing to draw."""
+    def draw(self, image: Image.Image, answer: Any) -> Image.Image:
+        """The upright RGB picture with the answer drawn on it; the picture itself where nothing can be drawn."""
         ...

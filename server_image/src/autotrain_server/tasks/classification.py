@@ -34,6 +34,7 @@ class Classification:
     """Scores: logits, float32 [n, classes]."""
 
     quick = True
+    draws = False
 
     def __init__(self, classes: Sequence[str], preprocessing: ResolvedPreprocessing, resolved: dict[str, Any]) -> None:
         self.classes = classes
@@ -83,8 +84,8 @@ class Classification:
         }
         return {name: (*form, values[name]) for name, form in self.tensors(len(answers)).items()}
 
-    def draw(self, image: Image.Image, answer: ClassificationAnswer) -> Image.Image | None:
-        return None
+    def draw(self, image: Image.Image, answer: ClassificationAnswer) -> Image.Image:
+        return image
 
 
 def softmax(logits: Scores) -> NDArray[np.float64]:

@@ -65,6 +65,7 @@ class Maps(NamedTuple):
 
 class Segmentation:
     quick = False
+    draws = True
 
     def __init__(self, classes: Sequence[str], preprocessing: ResolvedPreprocessing, resolved: dict[str, Any]) -> None:
         self.classes = classes

@@ -19,7 +19,7 @@ from autotrain_server.settings import Settings
 
 API = schemathesis.openapi.from_dict(create_app(Settings(bundle="none"), Model("none")).openapi())
 PICTURES = st.sampled_from([onnx_bundle.picture("red"), onnx_bundle.picture("blue", "JPEG")])
-API.config.checks.negative_data_rejection.expected_statuses = ["400", "404", "405", "413", "415"]
+API.config.checks.negative_data_rejection.expected_statuses = ["400", "404", "405", "409", "413", "415"]
 schemathesis.openapi.media_type("image/*", PICTURES)
 schemathesis.openapi.format("byte", PICTURES.map(lambda picture: base64.b64encode(picture).decode()))
 bounded = settings(derandomize=True, deadline=None, database=None)

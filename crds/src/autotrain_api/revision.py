@@ -22,6 +22,9 @@ from autotrain_api.trainingjob import (
     Training,
 )
 
+NOT_LEARNED = frozenset({"sha256", "secretRef", "cache"})
+"""Fields of spec.data that are no part of the revision."""
+
 
 class Recipe(Api):
     """The part of a spec that the trainer gets and the revision is made of."""
@@ -57,10 +60,10 @@ def recipe_of(spec: Spec, functions_sha256: str = "") -> Recipe:
 def revision_of(recipe: Recipe) -> str:
     """`v1-` and ten hex characters of sha256 over canonical JSON: sorted keys, 1 = 1.0, absent = default = empty.
 
-    `data.sha256` pins an archive without changing what is learned, so it does not count.
+    How data is reached, kept and pinned does not change what is learned, so NOT_LEARNED does not count.
     """
     parts = recipe.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    parts["data"].pop("sha256", None)
+    parts["data"] = {name: value for name, value in parts["data"].items() if name not in NOT_LEARNED}
     text = json.dumps(_canonical(parts), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return f"v1-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 

@@ -36,10 +36,13 @@ DataPart = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 ClassName = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 Percent = Annotated[float, Field(ge=0, lt=1)]
 FunctionName = Annotated[str, StringConstraints(min_length=1, max_length=253)]
-DataUri = Annotated[str, StringConstraints(pattern=r"^(https?|pvc|file)://.+$", max_length=2048)]
+DataUri = Annotated[str, StringConstraints(pattern=r"^(https?|s3|gs|hf|pvc|file)://.+$", max_length=2048)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$", max_length=64)]
 POLICY_PATTERN = r"^(Default|None|(rand|augmix|originalr?|v0r?|3a)(-[A-Za-z]+[0-9.]*)*)$"
-ClaimUri = Annotated[str, StringConstraints(pattern=r"^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/.*)?$", max_length=2048)]
+ObjectName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
+OutputUri = Annotated[
+    str, StringConstraints(pattern=r"^(pvc|s3|gs)://[a-z0-9]([-a-z0-9._]*[a-z0-9])?(/.*)?$", max_length=2048)
+]
 
 
 class FunctionCall(Api):
@@ -49,8 +52,18 @@ class FunctionCall(Api):
     args: dict[str, Any] = {}
 
 
+class SecretReference(Api):
+    name: ObjectName
+
+
+class DataCache(Api):
+    claim_name: ObjectName
+
+
 class Data(Api):
     uri: DataUri
+    secret_ref: SecretReference | None = None
+    cache: DataCache | None = None
     sha256: Sha256 = ""
     version: Annotated[str, StringConstraints(max_length=128)] = ""
     layout: Layout | None = None
@@ -178,7 +191,8 @@ class Storage(Api):
 
 
 class Output(Api):
-    uri: ClaimUri | None = None
+    uri: OutputUri | None = None
+    secret_ref: SecretReference | None = None
     storage: Storage = Storage()
     reclaim: Literal["Retain", "Delete"] = "Retain"
 
@@ -186,6 +200,8 @@ class Output(Api):
     def _rules(self) -> Self:
         if self.uri is not None and self.reclaim == "Delete":
             raise ValueError("reclaim: Delete is for the operator's own PVC; leave out uri or keep Retain")
+        if self.secret_ref is not None and (self.uri is None or self.uri.startswith("pvc:")):
+            raise ValueError("secretRef goes with an s3:// or gs:// uri")
         return self
 
 

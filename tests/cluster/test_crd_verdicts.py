@@ -11,6 +11,7 @@ from minicluster.fixtures import Cluster
 
 pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).parents[2]
+GOLDEN = json.loads((ROOT / "tests/contract/revisions.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def test_defaults_show_in_the_object(api: Cluster):
     created = create(api, Case("", {}, None))
 
     spec = json.loads(created.stdout)["spec"]
-    assert spec["training"] == {"epochs": 20, "freezeEpochs": 1, "precision": "Auto", "seed": 17}
+    assert spec["training"] == GOLDEN["defaults"]["training"]
     assert spec["policy"]["deadlines"]["rolloutSeconds"] == 900
     assert spec["output"]["storage"] == {"size": "10Gi", "accessModes": ["ReadWriteOnce"]}
     assert spec["serving"]["limits"]["maxBodyBytes"] == "10Mi"

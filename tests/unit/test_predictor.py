@@ -155,9 +155,7 @@ def test_a_graph_that_is_none_is_refused(folder):
     assert refusal(folder)[:2] == (Reason.BUNDLE_ALTERED, bundle.MODEL)
 
 
-@pytest.mark.parametrize(
-    "change", [{"classes": ["one"]}, {"unknown": 1}, {"precisions": [{}]}], ids=lambda c: next(iter(c))
-)
+@pytest.mark.parametrize("change", [{"classes": []}, {"unknown": 1}, {"precisions": [{}]}], ids=lambda c: next(iter(c)))
 def test_a_manifest_of_another_form_is_refused_with_the_field(folder, change):
     manifest = json.loads((folder / bundle.MANIFEST).read_text()) | change
     (folder / bundle.MANIFEST).write_text(json.dumps(manifest))

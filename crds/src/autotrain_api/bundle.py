@@ -94,7 +94,7 @@ class Manifest(Api):
     name: str
     namespace: str
     revision: Annotated[str, StringConstraints(pattern=REVISION_PATTERN, min_length=1)]
-    classes: Annotated[list[str], Field(min_length=2)]
+    classes: Annotated[list[str], Field(min_length=1)]
     preprocessing: ResolvedPreprocessing
     metrics: list[MetricValue]
     precisions: Annotated[list[PrecisionRecord], Field(max_length=8)] = []

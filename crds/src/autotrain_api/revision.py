@@ -9,7 +9,18 @@ import json
 from typing import Any
 
 from autotrain_api.base import Api
-from autotrain_api.trainingjob import Augmentation, Data, Model, Preprocessing, Spec, Task, Training
+from autotrain_api.trainingjob import (
+    LAYOUTS,
+    Augmentation,
+    Data,
+    Layout,
+    Model,
+    Preprocessing,
+    Sha256,
+    Spec,
+    Task,
+    Training,
+)
 
 
 class Recipe(Api):
@@ -21,17 +32,25 @@ class Recipe(Api):
     preprocessing: Preprocessing = Preprocessing()
     augmentation: Augmentation = Augmentation()
     training: Training = Training()
+    functions_sha256: Sha256 = ""
+    """Digest of the job's own functions, when one of the fields above names one."""
+
+    @property
+    def layout(self) -> Layout:
+        return self.data.layout or LAYOUTS[self.task][0]
 
 
-def recipe_of(spec: Spec) -> Recipe:
-    """The training part of `spec`."""
+def recipe_of(spec: Spec, functions_sha256: str = "") -> Recipe:
+    """The training part of `spec`. The task's own layout is the same whether it is written out or not."""
+    written_out = spec.data.layout == LAYOUTS[spec.task][0]
     return Recipe(
         task=spec.task,
-        data=spec.data,
+        data=spec.data.model_copy(update={"layout": None}) if written_out else spec.data,
         model=spec.model,
         preprocessing=spec.preprocessing,
         augmentation=spec.augmentation,
         training=spec.training,
+        functions_sha256=functions_sha256 if spec.training_functions() else "",
     )
 
 

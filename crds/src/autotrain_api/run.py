@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 
 from autotrain_api.base import Api, Name
 from autotrain_api.revision import Recipe
-from autotrain_api.trainingjob import REVISION_PATTERN, Metric
+from autotrain_api.trainingjob import METRICS, REVISION_PATTERN, Metric
 
 Uri = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 
@@ -22,14 +22,18 @@ class RunConfig(Api):
     revision: Annotated[str, StringConstraints(pattern=REVISION_PATTERN, min_length=1)]
     attempt: Annotated[int, Field(ge=1)] = 1
     recipe: Recipe
-    metric: Metric = "accuracy"
-    """The gate's metric: it picks the best epoch and is published."""
+    metric: Metric | None = None
+    """The gate's metric: it picks the best epoch and is published. Absent: the task's first."""
     data_uri: Uri
     """Where this process finds `recipe.data.uri`: a claim is mounted, so pvc://claim/path arrives as file:///mnt/data/path."""
     output_uri: Uri
     """The revision's bundle folder, file://...; it becomes a bundle when its manifest is written."""
     micro_batch_size: Annotated[int, Field(ge=1)] | None = None
     """Samples per forward pass after an out-of-memory; absent: the whole batch. The rest is accumulation."""
+
+    @property
+    def gate_metric(self) -> Metric:
+        return self.metric or METRICS[self.recipe.task][0]
 
 
 def load_run(path: Path) -> RunConfig:

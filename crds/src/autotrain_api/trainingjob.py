@@ -9,10 +9,25 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from autotrain_api.base import Api, Fraction, Name, Quantity, Text
+from autotrain_api.pods import PodSettings
 
-Task = Literal["Classification"]
-Metric = Literal["accuracy", "macroF1"]
-Layout = Literal["ImageFolder", "Csv", "Idx"]
+Task = Literal["Classification", "MultiLabelClassification", "ObjectDetection", "Segmentation"]
+Metric = Literal["accuracy", "macroF1", "mAP50", "mAP", "mIoU", "foregroundIoU"]
+Layout = Literal["ImageFolder", "Csv", "Idx", "Coco", "Voc", "MaskPairs"]
+METRICS: dict[Task, tuple[Metric, ...]] = {
+    "Classification": ("accuracy", "macroF1"),
+    "MultiLabelClassification": ("mAP", "macroF1"),
+    "ObjectDetection": ("mAP50", "mAP"),
+    "Segmentation": ("mIoU", "foregroundIoU"),
+}
+"""Task -> the metrics that its gate may have; the first is the default."""
+LAYOUTS: dict[Task, tuple[Layout, ...]] = {
+    "Classification": ("ImageFolder", "Csv", "Idx"),
+    "MultiLabelClassification": ("Csv",),
+    "ObjectDetection": ("Coco", "Voc", "Csv"),
+    "Segmentation": ("MaskPairs", "Coco"),
+}
+"""Task -> the layouts that its data may have; the first is the default."""
 ServingPrecision = Literal["Auto", "Float32", "BFloat16", "Int8"]
 REVISION_PATTERN = r"^(v1-[0-9a-f]{10})?$"
 NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
@@ -20,16 +35,25 @@ NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 DataPart = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 ClassName = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 Percent = Annotated[float, Field(ge=0, lt=1)]
-LabelValue = Annotated[str, StringConstraints(max_length=63)]
+FunctionName = Annotated[str, StringConstraints(min_length=1, max_length=253)]
+DataUri = Annotated[str, StringConstraints(pattern=r"^(https?|pvc|file)://.+$", max_length=2048)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$", max_length=64)]
+POLICY_PATTERN = r"^(Default|None|(rand|augmix|originalr?|v0r?|3a)(-[A-Za-z]+[0-9.]*)*)$"
 ClaimUri = Annotated[str, StringConstraints(pattern=r"^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/.*)?$", max_length=2048)]
-AnnotationValue = Annotated[str, StringConstraints(max_length=4096)]
+
+
+class FunctionCall(Api):
+    """One of the job's own functions, by the name that it registered under."""
+
+    function: FunctionName
+    args: dict[str, Any] = {}
 
 
 class Data(Api):
-    uri: Annotated[str, StringConstraints(pattern=r"^(https?|pvc|file)://.+$", max_length=2048)]
-    sha256: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$", max_length=64)] = ""
+    uri: DataUri
+    sha256: Sha256 = ""
     version: Annotated[str, StringConstraints(max_length=128)] = ""
-    layout: Layout = "ImageFolder"
+    layout: Layout | None = None
     train: DataPart | None = None
     validation: DataPart | None = None
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
@@ -39,26 +63,35 @@ class Data(Api):
     image_column: DataPart | None = None
     label_column: DataPart | None = None
     group_column: DataPart | None = None
+    label_delimiter: Annotated[str, StringConstraints(min_length=1, max_length=8)] | None = None
     classes: Annotated[list[ClassName], Field(max_length=10_000)] = []
+    load: FunctionCall | None = None
 
     @model_validator(mode="after")
     def _rules(self) -> Self:
-        csv = (self.image_column, self.label_column, self.group_column)
-        if self.layout != "Csv" and any(column is not None for column in csv):
-            raise ValueError("imageColumn, labelColumn and groupColumn go with layout Csv")
         if self.test is not None and self.test_fraction > 0:
             raise ValueError("test and testFraction exclude each other")
         if len(set(self.classes)) != len(self.classes):
             raise ValueError("classes must be unique")
-        if len(self.classes) == 1:
-            raise ValueError("classes takes two or more names, or none")
         return self
+
+
+class InitialWeights(Api):
+    """Weights to start from instead of timm's pretrained ones."""
+
+    uri: DataUri
+    sha256: Sha256 = ""
+    strict: bool | None = None
 
 
 class Model(Api):
     backbone: Annotated[str, StringConstraints(min_length=1, max_length=253)]
     pretrained: bool = True
     image_size: Annotated[int, Field(ge=16, le=2048)] | None = None
+    initial_weights: InitialWeights | None = None
+    head: FunctionCall | None = None
+    detector: Literal["FCOS"] | None = None
+    decoder: Literal["DeepLabV3Plus", "FPN", "Unet"] | None = None
 
 
 class Preprocessing(Api):
@@ -67,6 +100,7 @@ class Preprocessing(Api):
     crop_fraction: Annotated[float, Field(gt=0, le=1)] | None = None
     mean: Annotated[list[float], Field(min_length=3, max_length=3)] | None = None
     std: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=3, max_length=3)] | None = None
+    function: FunctionName | None = None
 
     @model_validator(mode="after")
     def _rules(self) -> Self:
@@ -76,10 +110,19 @@ class Preprocessing(Api):
 
 
 class Augmentation(Api):
-    policy: Literal["Default", "None"] = "Default"
+    policy: Annotated[str, StringConstraints(pattern=POLICY_PATTERN, max_length=253)] = "Default"
     horizontal_flip: bool = True
     vertical_flip: bool = False
     random_erasing: Fraction = 0
+    mixup: Annotated[float, Field(ge=0, le=10)] = 0
+    cutmix: Annotated[float, Field(ge=0, le=10)] = 0
+    function: FunctionName | None = None
+
+
+class EarlyStopping(Api):
+    """Stop when the gate's metric has not become better for so many epochs."""
+
+    patience_epochs: Annotated[int, Field(ge=1, le=10_000)]
 
 
 class Training(Api):
@@ -87,84 +130,15 @@ class Training(Api):
     freeze_epochs: Annotated[int, Field(ge=0, le=10_000)] = 1
     batch_size: Annotated[int, Field(ge=2, le=65_536)] | None = None
     learning_rate: Annotated[float, Field(gt=0, le=10)] | None = None
+    optimizer: Literal["AdamW", "SGD", "RMSprop", "Lamb"] = "AdamW"
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.01
+    schedule: Literal["OneCycle", "Cosine", "Constant"] = "OneCycle"
+    label_smoothing: Percent = 0
+    class_weights: Literal["None", "Balanced"] = "None"
+    ema_decay: Percent = 0
+    early_stopping: EarlyStopping | None = None
     precision: Literal["Auto", "Float32", "BFloat16"] = "Auto"
     seed: Annotated[int, Field(ge=0, le=2_147_483_647)] = 17
-
-
-class LocalReference(Api):
-    name: Name
-
-
-class KeyReference(Api):
-    name: Name
-    key: Name
-    optional: bool | None = None
-
-
-class FieldReference(Api):
-    field_path: Name
-
-
-class EnvSource(Api):
-    secret_key_ref: KeyReference | None = None
-    config_map_key_ref: KeyReference | None = None
-    field_ref: FieldReference | None = None
-
-    @model_validator(mode="after")
-    def _rules(self) -> Self:
-        if sum(source is not None for source in (self.secret_key_ref, self.config_map_key_ref, self.field_ref)) != 1:
-            raise ValueError("valueFrom takes exactly one of secretKeyRef, configMapKeyRef and fieldRef")
-        return self
-
-
-class EnvVar(Api):
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$", max_length=253)]
-    value: Annotated[str, StringConstraints(max_length=32_768)] | None = None
-    value_from: EnvSource | None = None
-
-    @model_validator(mode="after")
-    def _rules(self) -> Self:
-        if self.value is not None and self.value_from is not None:
-            raise ValueError("value and valueFrom exclude each other")
-        return self
-
-
-class Toleration(Api):
-    key: Name | None = None
-    operator: Literal["Exists", "Equal"] | None = None
-    value: LabelValue | None = None
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-    toleration_seconds: int | None = None
-
-
-class Resources(Api):
-    requests: Annotated[dict[str, Quantity], Field(max_length=32)] = {}
-    limits: Annotated[dict[str, Quantity], Field(max_length=32)] = {}
-
-
-class PodSettings(Api):
-    """What `compute` and `serving` share: where pods run and what they carry."""
-
-    image: Annotated[str, StringConstraints(max_length=512)] = ""
-    resources: Resources = Resources()
-    node_selector: Annotated[dict[str, LabelValue], Field(max_length=32)] = {}
-    tolerations: Annotated[list[Toleration], Field(max_length=32)] = []
-    affinity: dict[str, Any] = {}
-    priority_class_name: Name = ""
-    runtime_class_name: Name = ""
-    service_account_name: Name = ""
-    image_pull_secrets: Annotated[list[LocalReference], Field(max_length=16)] = []
-    env: Annotated[list[EnvVar], Field(max_length=64)] = []
-    labels: Annotated[dict[str, LabelValue], Field(max_length=32)] = {}
-    annotations: Annotated[dict[str, AnnotationValue], Field(max_length=32)] = {}
-
-    @model_validator(mode="after")
-    def _unique(self) -> Self:
-        if len({variable.name for variable in self.env}) != len(self.env):
-            raise ValueError("env: names must be unique")
-        if len({secret.name for secret in self.image_pull_secrets}) != len(self.image_pull_secrets):
-            raise ValueError("imagePullSecrets: names must be unique")
-        return self
 
 
 class Compute(PodSettings):
@@ -211,13 +185,23 @@ class Output(Api):
 
 
 class Gate(Api):
-    metric: Metric = "accuracy"
+    metric: Metric | None = None
     min: Fraction | None = None
 
 
 class Postprocessing(Api):
     labels: Annotated[dict[str, ClassName], Field(max_length=10_000)] = {}
     top_k: Annotated[int, Field(ge=1, le=1_000)] = 3
+    score_threshold: Fraction | None = None
+    nms_iou: Fraction | None = None
+    function: FunctionName | None = None
+    args: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _rules(self) -> Self:
+        if self.args and self.function is None:
+            raise ValueError("args are those of a function; name one")
+        return self
 
 
 class Batching(Api):
@@ -241,6 +225,18 @@ class Serving(PodSettings):
     limits: Limits = Limits()
 
 
+class FunctionsReference(Api):
+    """A key of a ConfigMap that holds Python; `servingKey` is what serving pods carry, when that is another."""
+
+    name: Name
+    key: Name | None = None
+    serving_key: Name | None = None
+
+
+class Functions(Api):
+    config_map_ref: FunctionsReference
+
+
 class Spec(Api):
     """`spec` of a TrainingJob."""
 
@@ -256,6 +252,47 @@ class Spec(Api):
     output: Output = Output()
     gate: Gate = Gate()
     serving: Serving = Serving()
+    functions: Functions | None = None
+
+    @property
+    def layout(self) -> Layout:
+        return self.data.layout or LAYOUTS[self.task][0]
+
+    @property
+    def metric(self) -> Metric:
+        """The gate's metric."""
+        return self.gate.metric or METRICS[self.task][0]
+
+    @model_validator(mode="after")
+    def _rules(self) -> Self:
+        data = self.data
+        if self.layout not in LAYOUTS[self.task]:
+            raise ValueError(f"data.layout of {self.task} is one of {', '.join(LAYOUTS[self.task])}")
+        if self.metric not in METRICS[self.task]:
+            raise ValueError(f"gate.metric of {self.task} is one of {', '.join(METRICS[self.task])}")
+        columns = (data.image_column, data.label_column, data.group_column, data.label_delimiter)
+        if self.layout != "Csv" and any(column is not None for column in columns):
+            raise ValueError("data.imageColumn, labelColumn, groupColumn and labelDelimiter go with layout Csv")
+        if len(data.classes) == 1 and self.task in ("Classification", "MultiLabelClassification"):
+            raise ValueError("data.classes takes two or more names, or none")
+        if self.functions is None and (named := sorted(self.functions_named())):
+            raise ValueError(f"functions is wanted: it says where {', '.join(named)} comes from")
+        return self
+
+    def functions_named(self) -> set[str]:
+        """Paths of the fields that name one of the job's own functions."""
+        post = self.serving.postprocessing.function
+        return self.training_functions() | ({"serving.postprocessing.function"} if post else set())
+
+    def training_functions(self) -> set[str]:
+        """Those of them that change the weights."""
+        named = {
+            "data.load": self.data.load,
+            "model.head": self.model.head,
+            "preprocessing.function": self.preprocessing.function,
+            "augmentation.function": self.augmentation.function,
+        }
+        return {path for path, value in named.items() if value is not None}
 
 
 class ObjectMeta(Api, extra="ignore"):

@@ -97,10 +97,9 @@ def _retrying(view: View) -> str:
 def gate_passed(view: View) -> Said:
     record = view.record
     if record.gate == "Passed":
-        gate = view.spec.gate if view.spec else None
-        if gate is None or gate.min is None:
+        if view.spec is None or view.spec.gate.min is None:
             return Said("True", Reason.NO_GATE, "spec.gate.min is not set")
-        return Said("True", Reason.GATE_PASSED, f"{gate.metric} passed its gate when it was trained")
+        return Said("True", Reason.GATE_PASSED, f"{view.spec.metric} passed its gate when it was trained")
     if record.gate == "Refused" and record.failure is not None:
         return Said("False", Reason.GATE_REFUSED, sentences(record.failure.message, record.failure.hint))
     return Said("Unknown", Reason.WAITING, "judged when the model is trained")

@@ -275,11 +275,11 @@ def gate_failure(metric: str, value: float | None, least: float) -> Failure:
 
 def judge_gate(context: Context) -> None:
     """A model that passed once is never judged again; one that was refused, against the gate as it stands."""
-    record, gate = context.ledger.current, context.spec.gate
+    record, gate, wanted = context.ledger.current, context.spec.gate, context.spec.metric
     if record.trained != "Succeeded" or record.gate == "Passed":
         return
-    value = next((metric.value for metric in record.metrics if metric.name == gate.metric), None)
+    value = next((metric.value for metric in record.metrics if metric.name == wanted), None)
     if gate.min is None or (value is not None and value >= gate.min):
         context.ledger.decide(record.revision, gate="Passed", reason=Reason.GATE_PASSED, failure=None)
-    elif (refusal := gate_failure(gate.metric, value, gate.min)) != record.failure:
+    elif (refusal := gate_failure(wanted, value, gate.min)) != record.failure:
         context.ledger.decide(record.revision, gate="Refused", reason=Reason.GATE_REFUSED, failure=refusal)

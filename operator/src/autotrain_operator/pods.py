@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autotrain_api import names
-from autotrain_api.trainingjob import PodSettings
+from autotrain_api.pods import PodSettings
 from autotrain_operator.kube import Object
 from autotrain_operator.settings import Settings
 

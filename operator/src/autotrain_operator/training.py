@@ -112,7 +112,7 @@ def config_map(owner: Owner, spec: Spec, job_object: Object, micro_batch_size: i
         revision=revision,
         attempt=attempt,
         recipe=recipe_of(spec),
-        metric=spec.gate.metric,
+        metric=spec.metric,
         data_uri=storage.data_of(spec)[0],
         output_uri=f"file://{storage.models_of(owner, spec).bundle(revision)}",
         micro_batch_size=micro_batch_size,

@@ -78,9 +78,9 @@ def make_bundle(
         revision=run.revision,
         classes=list(classes),
         preprocessing=preprocessing,
-        metrics=measure(predicted, published.targets, len(classes), run.metric),
+        metrics=measure(predicted, published.targets, len(classes), run.gate_metric),
         precisions=measure_precisions(
-            partial, sample_of(pictures, scores, engine), calibration_of(pictures), run.metric
+            partial, sample_of(pictures, scores, engine), calibration_of(pictures), run.gate_metric
         ),
         golden=golden,
         resolved=resolved.model_dump()

@@ -124,7 +124,7 @@ def train(
     network.precision = PRECISIONS[resolved.precision]
     frozen = settings.freeze_epochs if pretrained else 0
     accumulated = math.ceil(resolved.batch_size / micro)
-    watch = Watch(board, history, run.metric, pictures.validation.targets, accumulated)
+    watch = Watch(board, history, run.gate_metric, pictures.validation.targets, accumulated)
     callbacks: list[Any] = [watch]
     if accumulated > 1:
         callbacks.append(GradientAccumulation(resolved.batch_size))

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from autotrain_api.names import Reason
-from autotrain_api.trainingjob import Data
+from autotrain_api.trainingjob import LAYOUTS, Data
 from autotrain_trainer.data.fetch import CHUNK, failure
 from autotrain_trainer.data.samples import Parts, Sample
 from autotrain_trainer.failures import printable
@@ -28,8 +28,9 @@ IDX_UBYTE = 0x08
 
 
 def read_parts(folder: Path, data: Data) -> Parts:
-    """The samples below `folder`, in the parts that it has. Raises RunError."""
-    return READERS[data.layout](_descend(folder, data), data)
+    """The samples below `folder`, one label each, in the parts that it has. Raises RunError."""
+    layout = data.layout or LAYOUTS["Classification"][0]
+    return READERS[layout](descend(folder, data), data)
 
 
 def classes_of(samples: Iterable[Sample], data: Data) -> list[str]:
@@ -56,7 +57,7 @@ def natural(text: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", text) if part]
 
 
-def _descend(folder: Path, data: Data) -> Path:
+def descend(folder: Path, data: Data) -> Path:
     """Into the one folder that many archives wrap everything in, unless it is a part itself."""
     named = {"train", *VALIDATION_NAMES}
     if any((folder / name).exists() for name in (data.train, data.validation, data.test) if name):
@@ -64,7 +65,7 @@ def _descend(folder: Path, data: Data) -> Path:
     inside = [path for path in folder.iterdir() if not path.name.startswith((".", "__MACOSX"))]
     if len(inside) == 1 and inside[0].is_dir() and inside[0].name not in named:
         below = [path for path in inside[0].iterdir() if path.is_dir() or path.suffix.lower() not in SUFFIXES]
-        return _descend(inside[0], data) if below else folder
+        return descend(inside[0], data) if below else folder
     return folder
 
 

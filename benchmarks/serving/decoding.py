@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 
 from autotrain_api.bundle import ResolvedPreprocessing, read_manifest
-from autotrain_server.preprocess import RESAMPLING, decode, region_of
+from autotrain_server.geometry import region_of
+from autotrain_server.preprocess import RESAMPLING, decode
 
 
 def naive(data: bytes, preprocessing: ResolvedPreprocessing) -> np.ndarray:

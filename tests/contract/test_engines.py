@@ -234,7 +234,7 @@ def test_eight_bits_are_served_to_those_who_ask(tmp_path, eight_bits):
 
     assert (asked.engine.precision, asked.precision_note) == ("Int8", "")
     assert auto.engine.precision != "Int8"
-    assert far(asked.logits(PICTURES), auto.logits(PICTURES)) <= 0.1
+    assert far(asked.scores(PICTURES), auto.scores(PICTURES)) <= 0.1
 
 
 def test_a_passed_record_without_its_graph_is_incomplete(tmp_path):
@@ -308,7 +308,7 @@ def test_a_graph_with_another_number_of_classes_is_named(tmp_path):
     error = altered(tmp_path / "bundle", onnx_bundle.convolutions(classes=4))
 
     assert (error.reason, error.file) == (Reason.GOLDEN_MISMATCH, bundle.MODEL)
-    assert "the graph gives 4 scores for each of 16 pictures, the golden scores are 3 scores" in str(error)
+    assert "the graph gives 4 float32 scores for each of 16 pictures, the golden scores are 3 float32" in str(error)
 
 
 def test_float32_is_checked_whatever_is_served(tmp_path):

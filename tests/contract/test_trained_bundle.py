@@ -248,7 +248,7 @@ def test_the_weights_give_the_served_scores_in_torch(trained, predictor, data):
         wanted = network.eval()(torch.from_numpy(images)).numpy()
 
     assert preprocessing == trained.manifest.preprocessing
-    np.testing.assert_allclose(predictor.logits(images), wanted, atol=1e-4)
+    np.testing.assert_allclose(predictor.scores(images), wanted, atol=1e-4)
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 7, 16, 64])
@@ -399,7 +399,7 @@ def test_the_head_learns_alone_in_the_frozen_epochs(data, tmp_path):
         def epoch_done(self, text: str) -> None:
             moved.append(not torch.equal(self.before, stem))
 
-    history = train(ready.network, ready.pictures, pretrained, ready.resolved, 8, Board(), tmp_path, lambda: None)
+    history = train(ready, pretrained, 8, Board(), tmp_path, lambda: None)
 
     assert moved == [False, False, True]
     assert len(history.epochs) == 3

@@ -52,7 +52,7 @@ def test_without_sizes_a_batch_is_one_pass():
     assert [len(part) for part in passes(np.zeros((9, 1, 1, 3), np.uint8), ())] == [9]
 
 
-@pytest.mark.parametrize(("side", "sizes"), [(32, (1, 2, 4, 8, 16)), (224, (1, 2, 4)), (256, (1, 2)), (640, (1,))])
+@pytest.mark.parametrize(("side", "sizes"), [(32, (1, 2, 4, 8, 16)), (224, (1, 2)), (256, (1,)), (640, (1,))])
 def test_large_pictures_go_in_small_passes(side, sizes):
     graph = read_graph(onnx_bundle.convolutions())
     graph.reshape([-1, side, side, 3])

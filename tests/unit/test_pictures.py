@@ -1,5 +1,6 @@
 import io
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from autotrain_api.trainingjob import Data
 from autotrain_trainer.data.pictures import PictureSet, load_pictures, side_of
 from autotrain_trainer.data.samples import Parts, Sample
 from autotrain_trainer.failures import RunError
+from autotrain_trainer.labels import Labels, check_classes
 
 CLASSES = ["even", "odd"]
 PREPROCESSING = ResolvedPreprocessing(
@@ -32,7 +34,8 @@ def sample(level: int, content: bytes | None = None, group: str | None = None) -
 
 
 def load(parts: Parts, work: Path, report: Callable[[str], None] = lambda _: None, **fields) -> PictureSet:
-    return load_pictures(parts, CLASSES, Data(uri="file:///d", **fields), PREPROCESSING, work, report)
+    data = Data(uri="file:///d", **fields)
+    return load_pictures(parts, data, PREPROCESSING, work, report, partial(Labels, CLASSES))
 
 
 def levels(pictures) -> list[int]:
@@ -130,7 +133,7 @@ def test_more_than_one_percent_damaged_stops_the_run_and_names_some(tmp_path):
 )
 def test_a_split_that_cannot_be_trained_on_is_told(tmp_path, parts, reason):
     with pytest.raises(RunError) as caught:
-        load(parts, tmp_path)
+        check_classes(load(parts, tmp_path))
 
     assert caught.value.reason == reason
 

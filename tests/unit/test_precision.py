@@ -7,15 +7,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autotrain_api.bundle import PrecisionRecord
+from autotrain_api.bundle import PrecisionRecord, ResolvedPreprocessing
 from autotrain_server.engine import EngineError, PrecisionError
 from autotrain_server.golden import Golden
 from autotrain_server.precision import PrecisionRefused, choose
+from autotrain_server.tasks.classification import Classification
 from autotrain_trainer.data.pictures import Pictures, PictureSet
+from autotrain_trainer.labels import LabelAssessment
 from autotrain_trainer.measure import paired
 from autotrain_trainer.precision import LEAST_PICTURES, Sample, measure_precision, sample_of
 
 CLASSES = 4
+NAMES = ["a", "b", "c", "d"]
+PREPROCESSING = ResolvedPreprocessing(
+    height=2, width=2, resize="Squish", interpolation="Nearest", mean=[0.5] * 3, std=[0.5] * 3
+)
+TASK = Classification(NAMES, PREPROCESSING, {})
+ASSESSMENT = LabelAssessment(NAMES, "accuracy")
 MODEL = Path("model.onnx")
 
 
@@ -101,13 +109,13 @@ def table() -> Table:
 
 def sample(table: Table, count: int = 1200) -> Sample:
     scores = table.scores(numbered(count))
-    return Sample([numbered(count)], scores.argmax(axis=1), scores, count)
+    return Sample([Pictures(numbered(count), scores.argmax(axis=1), [None] * count)], scores)  # type: ignore[list-item]
 
 
 def measured(table: Table, change: Callable[[np.ndarray], np.ndarray], count: int = 1200) -> PrecisionRecord:
     lower = Table(table.rows, change)
-    golden = Golden(numbered(8), table.scores(numbered(8)))
-    return measure_precision("BFloat16", MODEL, sample(table, count), golden, "accuracy", lambda *_: lower)
+    golden = Golden(numbered(8), table.scores(numbered(8)), TASK)
+    return measure_precision("BFloat16", MODEL, sample(table, count), golden, ASSESSMENT, lambda *_: lower)
 
 
 def test_what_answers_the_same_passes_with_the_smallest_tolerance(table):
@@ -133,8 +141,8 @@ def flipped(rows: np.ndarray) -> np.ndarray:
 
 
 FAILURES = {
-    "other classes": (flipped, "have the same class (99% are wanted)"),
-    "less sure": (lambda rows: rows * 0.5, "the NLL differs by"),
+    "other classes": (flipped, "agree with Float32 (99% are wanted)"),
+    "less sure": (lambda rows: rows * 0.5, "the loss differs by"),
     "not a number": (lambda rows: rows * np.nan, "golden scores differ by nan"),
 }
 
@@ -153,8 +161,8 @@ def test_what_does_not_compile_is_recorded_as_not_measured(table, problem):
     def refuse(*_: object) -> Table:
         raise problem
 
-    golden = Golden(numbered(8), table.scores(numbered(8)))
-    found = measure_precision("BFloat16", MODEL, sample(table, 8), golden, "accuracy", refuse)
+    golden = Golden(numbered(8), table.scores(numbered(8)), TASK)
+    found = measure_precision("BFloat16", MODEL, sample(table, 8), golden, ASSESSMENT, refuse)
 
     assert (found.passed, found.samples) == (False, 0)
     assert str(problem) in found.reason
@@ -180,9 +188,9 @@ def test_a_thousand_pictures_are_compared_when_there_are_that_many(table, train,
 
     found = sample_of(pictures, published, table)
 
-    assert len(found.targets) == len(found.float32) == sum(map(len, found.pixels)) == wanted
-    assert found.published == len(pictures.published)
-    assert {part.shape[1:] for part in found.pixels} == {(2, 2, 3)}
+    assert len(found.float32) == sum(map(len, found.parts)) == wanted
+    assert found.parts[0] is pictures.published
+    assert {part.pixels.shape[1:] for part in found.parts} == {(2, 2, 3)}
 
 
 def test_a_paired_difference_has_a_narrow_interval_though_the_metric_has_not():

@@ -69,9 +69,9 @@ def test_labels_and_top_k_are_postprocessing(predictor):
 def test_a_batch_gives_what_single_pictures_give(predictor):
     images = np.random.default_rng(0).integers(0, 256, (5, onnx_bundle.SIZE, onnx_bundle.SIZE, 3), dtype=np.uint8)
 
-    alone = np.concatenate([predictor.logits(images[i : i + 1]) for i in range(5)])
+    alone = np.concatenate([predictor.scores(images[i : i + 1]) for i in range(5)])
 
-    np.testing.assert_allclose(predictor.logits(images), alone, atol=1e-5)
+    np.testing.assert_allclose(predictor.scores(images), alone, atol=1e-5)
 
 
 def test_what_is_no_picture_is_an_error(predictor):

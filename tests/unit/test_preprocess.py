@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from autotrain_api.bundle import ResolvedPreprocessing
-from autotrain_server.preprocess import ImageError, PixelBudget, decode, region_of
+from autotrain_server.geometry import region_of
+from autotrain_server.preprocess import ImageError, PixelBudget, decode
 
 RESIZES = ("CropToFill", "Squish", "Letterbox")
 SIDES = st.integers(1, 4000)

@@ -8,8 +8,8 @@ from benchmarks.serving.competitors import common
 from fastapi import Request
 
 from autotrain_server.engine import OpenVinoEngine
-from autotrain_server.predictor import softmax
 from autotrain_server.preprocess import decode
+from autotrain_server.tasks.classification import softmax
 
 
 class OpenVinoApi(litserve.LitAPI):

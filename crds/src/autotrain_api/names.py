@@ -37,6 +37,7 @@ PORT = 8080
 CONFIG_PATH = "/etc/autotrain"
 MODELS_PATH = "/mnt/models"
 DATA_PATH = "/mnt/data"
+WEIGHTS_PATH = "/mnt/weights"
 RUN_FILE = "run.yaml"
 TERMINATION_LOG = "/dev/termination-log"
 TERMINATION_BYTES = 3_500
@@ -119,6 +120,7 @@ class Reason(StrEnum):
     DATA_DAMAGED = "DataDamaged"
     DATA_LAYOUT_INVALID = "DataLayoutInvalid"
     PRETRAINED_WEIGHTS_UNAVAILABLE = "PretrainedWeightsUnavailable"
+    INITIAL_WEIGHTS_MISMATCH = "InitialWeightsMismatch"
     MODEL_INVALID = "ModelInvalid"
     TRAINING_DIVERGED = "TrainingDiverged"
     EXPORT_MISMATCH = "ExportMismatch"

@@ -26,6 +26,8 @@ class RunConfig(Api):
     """The gate's metric: it picks the best epoch and is published. Absent: the task's first."""
     data_uri: Uri
     """Where this process finds `recipe.data.uri`: a claim is mounted, so pvc://claim/path arrives as file:///mnt/data/path."""
+    initial_weights_uri: Uri | None = None
+    """Likewise of `recipe.model.initial_weights.uri`. Absent: as it stands there."""
     output_uri: Uri
     """The revision's bundle folder, file://...; it becomes a bundle when its manifest is written."""
     micro_batch_size: Annotated[int, Field(ge=1)] | None = None

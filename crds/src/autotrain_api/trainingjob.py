@@ -93,6 +93,11 @@ class Model(Api):
     detector: Literal["FCOS"] | None = None
     decoder: Literal["DeepLabV3Plus", "FPN", "Unet"] | None = None
 
+    @property
+    def starts_trained(self) -> bool:
+        """Whether the backbone begins with weights that were trained before."""
+        return self.pretrained or self.initial_weights is not None
+
 
 class Preprocessing(Api):
     resize: Literal["CropToFill", "Squish", "Letterbox"] | None = None

@@ -44,10 +44,20 @@ def claim_and_path(uri: str) -> tuple[str, str]:
 
 def data_of(spec: Spec) -> tuple[str, str | None]:
     """The data's URI as the training pod sees it, and the claim to mount for it."""
-    if not spec.data.uri.startswith("pvc://"):
-        return spec.data.uri, None
-    claim, path = claim_and_path(spec.data.uri)
-    return f"file://{names.DATA_PATH}/{path}".rstrip("/"), claim
+    return _mounted(spec.data.uri, names.DATA_PATH)
+
+
+def initial_weights_of(spec: Spec) -> tuple[str | None, str | None]:
+    """The same of the weights to start from; (None, None) when there are none."""
+    weights = spec.model.initial_weights
+    return _mounted(weights.uri, names.WEIGHTS_PATH) if weights else (None, None)
+
+
+def _mounted(uri: str, path: str) -> tuple[str, str | None]:
+    if not uri.startswith("pvc://"):
+        return uri, None
+    claim, below = claim_and_path(uri)
+    return f"file://{path}/{below}".rstrip("/"), claim
 
 
 def claim(owner: Owner, spec: Spec, settings: Settings) -> Object:

@@ -63,7 +63,6 @@ def fingerprint(job_object: Object) -> str:
 def pod(owner: Owner, spec: Spec, config_map: str, settings: Settings) -> Object:
     """The training pod's spec."""
     compute = spec.compute
-    data_claim = storage.data_of(spec)[1]
     models = storage.models_of(owner, spec)
     mounts: list[Object] = [
         {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 - shared memory of the pod
@@ -75,10 +74,17 @@ def pod(owner: Owner, spec: Spec, config_map: str, settings: Settings) -> Object
         {"name": "config", "configMap": {"name": config_map}},
         storage.claim_volume("models", models.claim),
     ]
-    if data_claim:
-        same = data_claim == models.claim
-        mounts.append({"name": "models" if same else "data", "mountPath": names.DATA_PATH, "readOnly": True})
-        volumes += [] if same else [storage.claim_volume("data", data_claim)]
+    volume_of = {models.claim: "models"}
+    for claim, name, path in (
+        (storage.data_of(spec)[1], "data", names.DATA_PATH),
+        (storage.initial_weights_of(spec)[1], "weights", names.WEIGHTS_PATH),
+    ):
+        if claim is None:
+            continue
+        if claim not in volume_of:
+            volume_of[claim] = name
+            volumes.append(storage.claim_volume(name, claim))
+        mounts.append({"name": volume_of[claim], "mountPath": path, "readOnly": True})
     image = compute.image or settings.trainer_image
     trainer = pods.container(CONTAINER, image, compute, settings, {}, mounts)
     trainer["args"] = ["train", "--config", f"{names.CONFIG_PATH}/{names.RUN_FILE}"]
@@ -114,6 +120,7 @@ def config_map(owner: Owner, spec: Spec, job_object: Object, micro_batch_size: i
         recipe=recipe_of(spec),
         metric=spec.metric,
         data_uri=storage.data_of(spec)[0],
+        initial_weights_uri=storage.initial_weights_of(spec)[0],
         output_uri=f"file://{storage.models_of(owner, spec).bundle(revision)}",
         micro_batch_size=micro_batch_size,
     )

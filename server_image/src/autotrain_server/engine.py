@@ -1,25 +1,27 @@
-"""Runs the graph of a bundle: uint8 pictures in, float32 scores out. The interface, and OpenVINO on the CPU behind it."""
+"""Runs the graph of a bundle: uint8 pictures in, scores out. The interface, and OpenVINO on the CPU behind it."""
 
 import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import openvino
 from numpy.typing import NDArray
 
 Pictures = NDArray[np.uint8]
-Scores = NDArray[np.float32]
+Scores = NDArray[Any]
 Graph: TypeAlias = openvino.Model
 
 CGROUP = Path("/sys/fs/cgroup")
-PASS_PIXELS = 4 * 224 * 224
-"""Pixels in the largest pass: activations stay small, and a picture costs the same in a pass of 4 as in one of 16."""
+PASS_PIXELS = 2 * 224 * 224
+"""Pixels in the largest pass: activations stay small, and a picture costs the same in a pass of 2 as in one of 16."""
 LARGEST_PASS = 16
-THREADS_PER_STREAM = 4
+WIDE_THREADS = 4
 """A pass scales well over so many threads; with more of them there are more passes at the same time."""
+NARROW_STREAMS = 8
+"""Each stream keeps activations of its own: with more threads than this, a stream has several."""
 HINTS = {"Float32": "f32", "BFloat16": "bf16", "Int8": "f32"}
 """Precision -> INFERENCE_PRECISION_HINT; a graph in eight bits says so itself, and the rest of it stays float32."""
 
@@ -35,7 +37,7 @@ class Engine(Protocol):
     """Sizes of its passes, ascending, the first is 1; () when any size is one pass. `scores` takes any n either way."""
 
     def scores(self, images: Pictures) -> Scores:
-        """uint8 [n, height, width, 3] -> float32 [n, classes]. Raises RuntimeError."""
+        """uint8 [n, height, width, 3] -> [n, ...] as the graph gives it. Raises RuntimeError."""
         ...
 
 
@@ -52,20 +54,28 @@ class PrecisionError(EngineError):
 
 
 class OpenVinoEngine:
-    """OpenVINO on the CPU, with as many threads as the container may use.
+    """OpenVINO on the CPU, with as many threads as the container may use, divided among streams.
 
-    One picture gets all threads of a stream, which is the shortest answer; one call more than there are streams keeps
-    the processor busy between two passes.
+    One call more than there are streams keeps the processor busy between two passes.
     """
 
     name = "openvino"
 
-    def __init__(self, model: Path | bytes | Graph, precision: str = "Float32", threads: int | None = None) -> None:
-        """Compile `model`: an ONNX file, its bytes, or what `read_graph` gave. Raises EngineError, PrecisionError."""
+    def __init__(
+        self,
+        model: Path | bytes | Graph,
+        precision: str = "Float32",
+        threads: int | None = None,
+        streams: int | None = None,
+    ) -> None:
+        """Compile `model`: an ONNX file, its bytes, or what `read_graph` gave. Raises EngineError, PrecisionError.
+
+        Without `streams` they are wide: one picture has the shortest answer.
+        """
         if precision not in openvino_precisions():
             raise PrecisionError(f"OpenVINO has no {precision} on this processor")
         count = threads or cpu_limit()
-        streams = -(-count // THREADS_PER_STREAM)
+        streams = streams or wide_streams(count)
         self.precision = precision
         self.streams = streams + 1
         graph = read_graph(model) if isinstance(model, Path | bytes) else model
@@ -106,7 +116,38 @@ class OpenVinoEngine:
         if size not in own:
             own[size] = self._compiled[size].create_infer_request()
         result = own[size].infer({0: images})
-        return np.array(next(iter(result.values())), dtype=np.float32)
+        return np.array(next(iter(result.values())))
+
+
+class ElasticEngine:
+    """Two engines of one graph: `wide` has few streams of many threads, `narrow` many streams of few.
+
+    A call that has the processor to itself is done soonest in a wide stream. Among others it is better off in a narrow
+    one: no thread waits there for another that was displaced by something else. `narrow` may come later.
+    """
+
+    def __init__(self, wide: Engine, streams: int) -> None:
+        """`streams`: how many calls `narrow` will want at the same time."""
+        self.name = wide.name
+        self.precision = wide.precision
+        self.streams = streams
+        self.batch_sizes = wide.batch_sizes
+        self.narrow: Engine | None = None
+        self._wide = wide
+        self._alone = max(1, wide.streams - 1)
+        self._calls = 0
+        self._lock = threading.Lock()
+
+    def scores(self, images: Pictures) -> Scores:
+        """See Engine."""
+        with self._lock:
+            self._calls += 1
+            engine = self._wide if self.narrow is None or self._calls <= self._alone else self.narrow
+        try:
+            return engine.scores(images)
+        finally:
+            with self._lock:
+                self._calls -= 1
 
 
 class _Requests(threading.local):
@@ -138,6 +179,16 @@ def pass_sizes(graph: Graph) -> tuple[int, ...]:
     pixels = shape[1].get_length() * shape[2].get_length() if fixed else PASS_PIXELS
     most = min(LARGEST_PASS, max(1, PASS_PIXELS // max(1, pixels)))
     return tuple(1 << power for power in range(most.bit_length()))
+
+
+def wide_streams(threads: int) -> int:
+    """Streams in which one pass has the shortest answer."""
+    return -(-threads // WIDE_THREADS)
+
+
+def narrow_streams(threads: int) -> int:
+    """Streams that together give the most answers."""
+    return min(threads, NARROW_STREAMS)
 
 
 def passes(images: Pictures, sizes: tuple[int, ...]) -> Iterator[Pictures]:

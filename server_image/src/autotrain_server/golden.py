@@ -11,7 +11,9 @@ from autotrain_api import bundle
 from autotrain_api.bundle import Manifest
 from autotrain_api.names import Reason
 from autotrain_server.engine import Engine, Pictures, PrecisionError, Scores
+from autotrain_server.precision import FLOAT32
 from autotrain_server.reading import BundleError
+from autotrain_server.tasks import Task
 
 Batches: TypeAlias = slice
 EVERY, TOGETHER, OTHERS = slice(None), slice(1), slice(1, None)
@@ -22,7 +24,9 @@ class Golden(NamedTuple):
     inputs: Pictures
     """uint8 [n, height, width, 3]"""
     scores: Scores
-    """float32 [n, classes], of the Float32 engine"""
+    """[n, ...], of the Float32 engine"""
+    task: Task
+    """It compares them."""
 
     @property
     def scale(self) -> float:
@@ -31,26 +35,25 @@ class Golden(NamedTuple):
 
 class Difference(NamedTuple):
     value: float
-    """Largest |difference| of a score, in units of the largest |golden score|; NaN when a score is no number."""
+    """As the task counts it, 0 for the same; NaN when a score is no number."""
     where: str
     """The batch shape in which it was seen."""
 
 
-def read_golden(folder: Path, manifest: Manifest) -> Golden:
+def read_golden(folder: Path, manifest: Manifest, task: Task) -> Golden:
     """Golden inputs and scores in the manifest's shapes. Raises BundleError."""
     inputs, scores = _array(folder, bundle.GOLDEN_INPUTS), _array(folder, bundle.GOLDEN_SCORES)
-    size = (manifest.preprocessing.height, manifest.preprocessing.width, 3)
-    count = len(manifest.golden)
-    if inputs.dtype != np.uint8 or inputs.shape != (count, *size) or scores.shape != (count, len(manifest.classes)):
+    shape = (len(manifest.golden), manifest.preprocessing.height, manifest.preprocessing.width, 3)
+    if inputs.dtype != np.uint8 or inputs.shape != shape:
         raise BundleError(
             Reason.BUNDLE_ALTERED,
             bundle.GOLDEN_INPUTS,
-            f"golden inputs are {inputs.dtype} {inputs.shape} and scores {scores.shape}; "
-            f"the manifest has {count} samples of {size} and {len(manifest.classes)} classes",
+            f"golden inputs are {inputs.dtype} {inputs.shape}; the manifest has uint8 {shape}",
         )
-    if scores.dtype != np.float32:
-        raise BundleError(Reason.BUNDLE_ALTERED, bundle.GOLDEN_SCORES, f"golden scores are {scores.dtype}, not float32")
-    return Golden(inputs, scores)
+    if len(scores) != len(inputs) or (problem := task.problem(scores)):
+        said = problem if len(scores) == len(inputs) else f"{len(scores)} scores for {len(inputs)} pictures"
+        raise BundleError(Reason.BUNDLE_ALTERED, bundle.GOLDEN_SCORES, f"golden {said}")
+    return Golden(inputs, scores, task)
 
 
 def check_golden(engine: Engine, golden: Golden, manifest: Manifest, which: Batches = EVERY) -> None:
@@ -63,12 +66,13 @@ def check_golden(engine: Engine, golden: Golden, manifest: Manifest, which: Batc
             f"golden scores differ by {difference.value:.2g} of their scale {difference.where}; "
             f"at most {bundle.GOLDEN_TOLERANCE:g} is allowed: the graph is not the one that was trained and measured",
         )
-    for position, (top, sample) in enumerate(zip(golden.scores.argmax(axis=1), manifest.golden, strict=True)):
-        if manifest.classes[int(top)] != sample.prediction:
+    names = golden.task.headlines(golden.scores)
+    for position, (name, sample) in enumerate(zip(names, manifest.golden, strict=True)):
+        if name != sample.prediction:
             raise BundleError(
                 Reason.CLASSES_MISMATCH,
                 bundle.MANIFEST,
-                f"golden picture {position} is {manifest.classes[int(top)]!r} here and was "
+                f"golden picture {position} is {name!r} here and was "
                 f"{sample.prediction!r} when the model was made: the order of the classes differs",
             )
 
@@ -88,6 +92,7 @@ def check_tolerance(engine: Engine, golden: Golden, tolerance: float) -> None:
 
 def largest_difference(engine: Engine, golden: Golden, which: Batches = EVERY) -> Difference:
     """Over all golden pictures together, one alone, and a mixed batch of each size between. Raises BundleError."""
+    compare = golden.task.difference if engine.precision == FLOAT32 else golden.task.drift
     found = Difference(0.0, "")
     for positions, where in list(_batches(len(golden.inputs), engine.batch_sizes))[which]:
         try:
@@ -95,13 +100,13 @@ def largest_difference(engine: Engine, golden: Golden, which: Batches = EVERY) -
         except RuntimeError as error:
             raise BundleError(Reason.GOLDEN_MISMATCH, bundle.MODEL, f"the graph does not run: {error}") from error
         wanted = golden.scores[positions]
-        if scores.shape != wanted.shape:
+        if scores.shape != wanted.shape or scores.dtype != wanted.dtype:
             raise BundleError(
                 Reason.GOLDEN_MISMATCH,
                 bundle.MODEL,
                 f"the graph gives {_words(scores)}, the golden scores are {_words(wanted)}",
             )
-        value = float(np.abs(scores - wanted).max()) / golden.scale
+        value = compare(scores, wanted, golden.scale)
         if not value <= found.value:
             found = Difference(value, where)
         if np.isnan(value):
@@ -110,7 +115,7 @@ def largest_difference(engine: Engine, golden: Golden, which: Batches = EVERY) -
 
 
 def _words(scores: Scores) -> str:
-    return " x ".join(map(str, scores.shape[1:])) + f" scores for each of {len(scores)} pictures"
+    return f"{' x '.join(map(str, scores.shape[1:]))} {scores.dtype} scores for each of {len(scores)} pictures"
 
 
 def _batches(count: int, sizes: tuple[int, ...]) -> Iterator[tuple[NDArray[np.intp], str]]:

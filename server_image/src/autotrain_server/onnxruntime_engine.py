@@ -67,4 +67,4 @@ class OnnxRuntimeEngine:
             [scores] = self._session.run(None, {self._input: images})
         except Exception as error:
             raise EngineError(f"ONNX Runtime cannot run the graph: {first_line(error)}") from error
-        return np.asarray(scores, dtype=np.float32)
+        return np.asarray(scores)

@@ -3,7 +3,7 @@
 `Predictor.load` is the one door: what it returns has matching digests and reproduces the golden scores.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -14,36 +14,29 @@ from autotrain_api import bundle
 from autotrain_api.bundle import Manifest
 from autotrain_api.names import Reason
 from autotrain_api.trainingjob import Postprocessing
+from autotrain_server.answers import Answer
 from autotrain_server.engine import (
+    ElasticEngine,
     Engine,
     EngineError,
     EngineMissingError,
     Graph,
     OpenVinoEngine,
     Scores,
+    cpu_limit,
+    narrow_streams,
     openvino_precisions,
     read_graph,
+    wide_streams,
 )
 from autotrain_server.golden import OTHERS, TOGETHER, Golden, check_golden, check_tolerance, read_golden
 from autotrain_server.precision import AUTO, FLOAT32, Choice, PrecisionRefused, choose, fall_back
-from autotrain_server.preprocess import MAX_PIXELS, Pixels, decode
+from autotrain_server.preprocess import MAX_PIXELS, Picture, Pixels, read
 from autotrain_server.reading import BundleError as BundleError
 from autotrain_server.reading import read_verified as read_verified
+from autotrain_server.tasks import Seen, task_of
 
 PRECISION_HINT = "Take serving.precision Auto or Float32, or train again where it can be measured."
-
-
-class Scored(NamedTuple):
-    label: str
-    confidence: float
-
-
-class Answer(NamedTuple):
-    """The answer for one picture: `top` is sorted, the prediction first."""
-
-    prediction: str
-    confidence: float
-    top: list[Scored]
 
 
 class Predictor:
@@ -52,10 +45,17 @@ class Predictor:
     def __init__(self, manifest: Manifest, engine: Engine, digest: str = "", precision_note: str = "") -> None:
         """Made from verified parts by `load`."""
         self.manifest = manifest
+        self.task = task_of(manifest)
         self.engine = engine
         self.digest = digest
         self.precision_note = precision_note
         """Why the engine's precision is not what was asked for; "" when it is."""
+        self._spread: Callable[[], None] | None = None
+
+    def spread(self) -> None:
+        """What is left to do once answers are given: it makes many at a time faster. Raises BundleError, EngineError."""
+        if self._spread is not None:
+            self._spread()
 
     @classmethod
     def load(cls, folder: Path, sha256: str | None = None, precision: str = AUTO, gpus: int = 0) -> Self:
@@ -65,67 +65,105 @@ class Predictor:
         Runtime answers, in Float32. Float32 is checked first, whatever is served. Raises BundleError.
         """
         manifest, digest = read_verified(folder, sha256)
-        golden = read_golden(folder, manifest)
+        golden = read_golden(folder, manifest, task_of(manifest))
         try:
-            engine, note = (_on_gpu if gpus else _on_cpu)(folder / bundle.MODEL, manifest, golden, precision)
+            loaded = (_on_gpu if gpus else _on_cpu)(folder / bundle.MODEL, manifest, golden, precision)
         except PrecisionRefused as error:
             raise BundleError(Reason.PRECISION_UNAVAILABLE, bundle.MANIFEST, str(error), PRECISION_HINT) from error
         except EngineMissingError as error:
             raise BundleError(Reason.ENGINE_MISSING, "", str(error)) from error
         except EngineError as error:
             raise BundleError(Reason.BUNDLE_ALTERED, bundle.MODEL, str(error)) from error
-        return cls(manifest, engine, digest, note)
+        predictor = cls(manifest, loaded.engine, digest, loaded.note)
+        predictor._spread = loaded.spread
+        return predictor
+
+    def read(self, data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
+        """Bytes of a picture -> its pixels as the graph takes them, and its size. Raises ImageError."""
+        return read(data, self.manifest.preprocessing, max_pixels)
 
     def decode(self, data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
         """Bytes of a picture -> uint8 [height, width, 3] as the graph takes it. Raises ImageError."""
-        return decode(data, self.manifest.preprocessing, max_pixels)
+        return self.read(data, max_pixels).pixels
 
-    def logits(self, images: NDArray[np.uint8]) -> Scores:
-        """uint8 [n, height, width, 3] -> float32 [n, classes]."""
+    def scores(self, images: NDArray[np.uint8]) -> Scores:
+        """uint8 [n, height, width, 3] -> what the graph says, [n, ...]."""
         return self.engine.scores(images)
 
     def predict(self, pictures: Sequence[bytes], postprocessing: Postprocessing | None = None) -> list[Answer]:
         """Bytes of pictures -> answers, in order. Raises ImageError."""
-        scores = self.logits(np.stack([self.decode(picture) for picture in pictures]))
-        return [self.answer(row, postprocessing) for row in scores]
+        found = [self.read(picture) for picture in pictures]
+        scores = self.scores(np.stack([picture.pixels for picture in found]))
+        seen = [Seen(row, picture.width, picture.height) for row, picture in zip(scores, found, strict=True)]
+        return [self.answer(one, postprocessing) for one in seen]
 
-    def answer(self, logits: Scores, postprocessing: Postprocessing | None = None) -> Answer:
-        """Scores of one picture [classes] -> its answer."""
-        settings = postprocessing or Postprocessing()
-        confidences = softmax(logits)
-        order = np.argsort(-confidences, kind="stable")[: settings.top_k]
-        names = [self.manifest.classes[int(position)] for position in order]
-        top = [
-            Scored(settings.labels.get(name, name), float(confidences[int(position)]))
-            for name, position in zip(names, order, strict=True)
-        ]
-        return Answer(top[0].label, top[0].confidence, top)
+    def answer(self, seen: Seen, postprocessing: Postprocessing | None = None) -> Answer:
+        """What the engine said of one picture -> its answer."""
+        return self.task.answer(seen, postprocessing or Postprocessing())
 
 
-def _on_cpu(model: Path, manifest: Manifest, golden: Golden, asked: str) -> tuple[Engine, str]:
-    """OpenVINO in the precision that is chosen, and the note. Raises BundleError, EngineError, PrecisionRefused."""
+class _Loaded(NamedTuple):
+    engine: Engine
+    note: str
+    spread: Callable[[], None] | None = None
+
+
+Verified = Callable[[int | None], Engine]
+"""Number of streams -> an engine whose golden scores are right. Raises BundleError, EngineError."""
+
+
+def _on_cpu(model: Path, manifest: Manifest, golden: Golden, asked: str) -> _Loaded:
+    """OpenVINO in the precision that is chosen. Raises BundleError, EngineError, PrecisionRefused."""
     graph = read_graph(model)
-    engine = OpenVinoEngine(graph)
+    engine: Engine = OpenVinoEngine(graph)
     check_golden(engine, golden, manifest, TOGETHER)
     choice = choose(asked, manifest.precisions, engine.name, openvino_precisions())
     if choice.precision != FLOAT32:
         del engine  # its memory goes before the other one is compiled
         try:
-            return _lower(graph, model.parent, manifest, golden, choice), ""
+            make = _lower(graph, model.parent, manifest, golden, choice)
+            return _spreading(make(None), "", make)
         except EngineError as error:
             choice = fall_back(asked, str(error))
             engine = OpenVinoEngine(graph)
     check_golden(engine, golden, manifest, OTHERS)
-    return engine, choice.note
+    return _spreading(engine, choice.note, _float32(graph, manifest, golden))
 
 
-def _lower(graph: Graph, folder: Path, manifest: Manifest, golden: Golden, choice: Choice) -> Engine:
-    """An engine below Float32 whose golden scores are within the record's tolerance. Raises BundleError, EngineError."""
+def _spreading(wide: Engine, note: str, make: Verified) -> _Loaded:
+    """With an engine of more streams beside it, made later, where the processor has enough threads for that."""
+    count = cpu_limit()
+    streams = narrow_streams(count)
+    if streams <= wide_streams(count):
+        return _Loaded(wide, note)
+    engine = ElasticEngine(wide, streams + 1)
+
+    def spread() -> None:
+        engine.narrow = make(streams)
+
+    return _Loaded(engine, note, spread)
+
+
+def _float32(graph: Graph, manifest: Manifest, golden: Golden) -> Verified:
+    def make(streams: int | None) -> Engine:
+        engine = OpenVinoEngine(graph, streams=streams)
+        check_golden(engine, golden, manifest)
+        return engine
+
+    return make
+
+
+def _lower(graph: Graph, folder: Path, manifest: Manifest, golden: Golden, choice: Choice) -> Verified:
+    """Below Float32: golden scores are within the record's tolerance. Raises BundleError, EngineError."""
     if choice.precision == "Int8":
         graph = read_graph(_listed(folder, bundle.MODEL_INT8, manifest))
-    engine = OpenVinoEngine(graph, choice.precision)
-    check_tolerance(engine, golden, choice.tolerance)
-    return engine
+
+    def make(streams: int | None) -> Engine:
+        engine = OpenVinoEngine(graph, choice.precision, streams=streams)
+        check_tolerance(engine, golden, choice.tolerance)
+        return engine
+
+    return make
 
 
 def _listed(folder: Path, name: str, manifest: Manifest) -> Path:
@@ -135,17 +173,11 @@ def _listed(folder: Path, name: str, manifest: Manifest) -> Path:
     return folder / name
 
 
-def _on_gpu(model: Path, manifest: Manifest, golden: Golden, asked: str) -> tuple[Engine, str]:
-    """ONNX Runtime on the GPU, and the note. Raises BundleError, EngineError, PrecisionRefused."""
+def _on_gpu(model: Path, manifest: Manifest, golden: Golden, asked: str) -> _Loaded:
+    """ONNX Runtime on the GPU. Raises BundleError, EngineError, PrecisionRefused."""
     from autotrain_server.onnxruntime_engine import OnnxRuntimeEngine
 
     engine = OnnxRuntimeEngine(model, gpu=True)
     check_golden(engine, golden, manifest)
     choice = choose(asked, manifest.precisions, engine.name, {FLOAT32})
-    return engine, choice.note
-
-
-def softmax(logits: Scores) -> NDArray[np.float64]:
-    """Probabilities along the last axis."""
-    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
+    return _Loaded(engine, choice.note)

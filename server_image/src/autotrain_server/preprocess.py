@@ -1,6 +1,6 @@
 """Bytes of a picture -> the network's input. The trainer's evaluation and the server use this one code.
 
-No engine and no HTTP here. Geometry is decided by `region_of`, pixels are moved by `decode`.
+No engine and no HTTP here. Geometry is decided in geometry.py, pixels are moved by `read`.
 """
 
 import io
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from autotrain_api.bundle import ResolvedPreprocessing
+from autotrain_server.geometry import corner_of, region_of
 
 Pixels = NDArray[np.uint8]
 
@@ -34,6 +35,10 @@ TRANSPOSES = {
 }
 """EXIF orientation -> what turns the picture upright."""
 SWAPPING_ORIENTATIONS = (5, 6, 7, 8)
+MIRRORING_ORIENTATIONS = ((2, 3, 6, 7), (3, 4, 7, 8))
+"""Those whose upright x, and y, run against the stored direction."""
+JPEG_EIGHTHS = 8
+"""A JPEG is decoded at so many eighths of its size, or fewer."""
 EXIF_ORIENTATION = 0x0112
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis")
 RESAMPLING = {
@@ -82,45 +87,54 @@ BUDGET = PixelBudget(MAX_PIXELS)
 """A pixel takes up to 16 bytes while a PNG or WebP is decoded: 0.8 GB in all, below a serving pod's limit."""
 
 
-class Region(NamedTuple):
-    """The part of a source picture that is seen, and the size at which it is drawn, in pixels."""
+class Picture(NamedTuple):
+    """A picture as the network takes it."""
 
-    box: tuple[float, float, float, float]
-    """left, top, right, bottom in the source"""
+    pixels: Pixels
+    """uint8 RGB [height, width, 3] at the network's size"""
     width: int
     height: int
+    """Size of the upright upload, in pixels."""
+
+
+def read(data: bytes, preprocessing: ResolvedPreprocessing, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Bytes of a picture -> its pixels for the network and its size. Raises ImageError."""
+    image, frame, width, height = _open(data, preprocessing, max_pixels)
+    region = region_of(width, height, preprocessing)
+    across, down = (frame[2] - frame[0]) / width, (frame[3] - frame[1]) / height  # below 1 for a large JPEG
+    left, top, right, bottom = region.box
+    box = (frame[0] + left * across, frame[1] + top * down, frame[0] + right * across, frame[1] + bottom * down)
+    drawn = image.resize((region.width, region.height), RESAMPLING[preprocessing.interpolation], box=box)
+    if (drawn.width, drawn.height) == (preprocessing.width, preprocessing.height):
+        return Picture(np.asarray(drawn), width, height)
+    canvas = np.full((preprocessing.height, preprocessing.width, 3), PADDING, dtype=np.uint8)
+    left, top = corner_of(region, preprocessing)
+    canvas[top : top + drawn.height, left : left + drawn.width] = np.asarray(drawn)
+    return Picture(canvas, width, height)
 
 
 def decode(data: bytes, preprocessing: ResolvedPreprocessing, max_pixels: int = MAX_PIXELS) -> Pixels:
     """uint8 RGB [height, width, 3] at the network's size. Raises ImageError."""
-    image = _open(data, preprocessing, max_pixels)
-    region = region_of(image.width, image.height, preprocessing)
-    drawn = image.resize((region.width, region.height), RESAMPLING[preprocessing.interpolation], box=region.box)
-    if (drawn.width, drawn.height) == (preprocessing.width, preprocessing.height):
-        return np.asarray(drawn)
-    canvas = np.full((preprocessing.height, preprocessing.width, 3), PADDING, dtype=np.uint8)
-    top, left = (preprocessing.height - drawn.height) // 2, (preprocessing.width - drawn.width) // 2
-    canvas[top : top + drawn.height, left : left + drawn.width] = np.asarray(drawn)
-    return canvas
+    return read(data, preprocessing, max_pixels).pixels
 
 
-def region_of(width: int, height: int, preprocessing: ResolvedPreprocessing) -> Region:
-    """Where the network looks in a picture of `width` x `height` pixels."""
-    wanted_width, wanted_height = preprocessing.width, preprocessing.height
-    if preprocessing.resize == "Squish":
-        return Region((0, 0, width, height), wanted_width, wanted_height)
-    if preprocessing.resize == "Letterbox":
-        scale = min(wanted_width / width, wanted_height / height)
-        drawn = max(1, round(width * scale)), max(1, round(height * scale))
-        return Region((0, 0, width, height), *drawn)
-    scale = min(width / wanted_width, height / wanted_height) * preprocessing.crop_fraction
-    seen_width, seen_height = min(width, wanted_width * scale), min(height, wanted_height * scale)
-    left, top = (width - seen_width) / 2, (height - seen_height) / 2
-    return Region((left, top, left + seen_width, top + seen_height), wanted_width, wanted_height)
+def upright(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """The whole picture, RGB and upright, in its own size. Raises ImageError."""
+    return _open(data, None, max_pixels).image
 
 
-def _open(data: bytes, preprocessing: ResolvedPreprocessing, max_pixels: int) -> Image.Image:
-    """The upright RGB picture; a large JPEG comes scaled down."""
+class _Opened(NamedTuple):
+    image: Image.Image
+    """RGB and upright"""
+    frame: tuple[float, float, float, float]
+    """Where the picture lies in it: a scaled JPEG ends with a pixel that it may fill only in part."""
+    width: int
+    height: int
+    """Size of the picture itself."""
+
+
+def _open(data: bytes, preprocessing: ResolvedPreprocessing | None, max_pixels: int) -> _Opened:
+    """The upright RGB picture; for `preprocessing`, a large JPEG comes scaled down. Raises ImageError."""
     image = _header(data)
     if image.width * image.height > max_pixels:
         raise ImageError(
@@ -129,10 +143,11 @@ def _open(data: bytes, preprocessing: ResolvedPreprocessing, max_pixels: int) ->
             f"the picture has {image.width} x {image.height} pixels; at most {max_pixels} are allowed",
         )
     try:
-        if _plain_jpeg(image):
+        if preprocessing is not None and _plain_jpeg(image):
             return _decode_jpeg(data, image, preprocessing)
         with BUDGET.take(image.width * image.height):
-            return _to_rgb(image)
+            whole = _to_rgb(image)
+            return _Opened(whole, (0, 0, whole.width, whole.height), whole.width, whole.height)
     except (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, MemoryError) as error:
         raise ImageError(422, "DamagedImage", f"the {image.format} picture is truncated or damaged: {error}") from error
 
@@ -155,7 +170,7 @@ def _plain_jpeg(image: Image.Image) -> bool:
     return image.format == "JPEG" and image.mode in ("RGB", "L")
 
 
-def _decode_jpeg(data: bytes, image: Image.Image, preprocessing: ResolvedPreprocessing) -> Image.Image:
+def _decode_jpeg(data: bytes, image: Image.Image, preprocessing: ResolvedPreprocessing) -> _Opened:
     """The whole JPEG at the smallest scale that leaves `decode_scale` pixels for each one the network sees."""
     orientation = image.getexif().get(EXIF_ORIENTATION, 1)
     width, height = image.size
@@ -171,7 +186,21 @@ def _decode_jpeg(data: bytes, image: Image.Image, preprocessing: ResolvedPreproc
         min_width=max(1, math.ceil(image.width * scale)),
         min_factor=1,
     )
-    return _upright(Image.fromarray(pixels), orientation)
+    decoded = _upright(Image.fromarray(pixels), orientation)
+    filled = _eighths(image.size, (pixels.shape[1], pixels.shape[0])) / JPEG_EIGHTHS
+    left, top = (
+        side - filled * whole if orientation in mirroring else 0.0
+        for side, whole, mirroring in zip(decoded.size, (width, height), MIRRORING_ORIENTATIONS, strict=True)
+    )
+    return _Opened(decoded, (left, top, left + filled * width, top + filled * height), width, height)
+
+
+def _eighths(size: tuple[int, int], decoded: tuple[int, int]) -> int:
+    """The scale at which a JPEG was decoded: libjpeg rounds its sides up."""
+    for eighths in range(1, JPEG_EIGHTHS):
+        if all(-(-side * eighths // JPEG_EIGHTHS) == found for side, found in zip(size, decoded, strict=True)):
+            return eighths
+    return JPEG_EIGHTHS
 
 
 def _upright(image: Image.Image, orientation: object) -> Image.Image:

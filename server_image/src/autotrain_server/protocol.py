@@ -1,8 +1,7 @@
 """The Open Inference Protocol (V2), https://github.com/kserve/open-inference-protocol, under /v2.
 
-One input, `image`: BYTES of encoded pictures, base64 in JSON or raw in the binary tensor data extension. Outputs: `label`
-(BYTES [n]) and `confidence` (FP32 [n]), the same as /validate gives, and `scores` (FP32 [n, classes]), probabilities in
-the order of the model's classes.
+One input, `image`: BYTES of encoded pictures, base64 in JSON or raw in the binary tensor data extension. The outputs are the
+task's (tasks/).
 """
 
 from collections.abc import Sequence
@@ -13,10 +12,11 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
 from autotrain_server.errors import RequestError
-from autotrain_server.predictor import Predictor, softmax
+from autotrain_server.predictor import Predictor
 from autotrain_server.probes import facts_of
 from autotrain_server.receiving import receive
 from autotrain_server.service import Service
+from autotrain_server.tasks import Seen
 from autotrain_server.tensors import INPUT, LENGTH_HEADER, Inference, Outputs, encode, read_inference
 
 SERVER = "autotrain-server"
@@ -44,8 +44,8 @@ def add_protocol(app: FastAPI, service: Service) -> None:
         predictor = named(service, name, version)
 
         async def work(inference: Inference) -> Response:
-            scores = await service.scores(inference.pictures)
-            outputs = outputs_of(predictor, scores, service)
+            seen = await service.look(inference.pictures)
+            outputs = await service.work(predictor, lambda: outputs_of(predictor, seen, service))
             return answer(predictor, inference, encode(inference.select(outputs), inference.binary))
 
         return await receive(service, request, read_inference, work)  # type: ignore[no-any-return]
@@ -92,9 +92,8 @@ def metadata(predictor: Predictor, service: Service) -> dict[str, Any]:
         "platform": f"{facts['engine']}_onnx",
         "inputs": [{"name": INPUT, "datatype": "BYTES", "shape": [-1]}],
         "outputs": [
-            {"name": "label", "datatype": "BYTES", "shape": [-1]},
-            {"name": "confidence", "datatype": "FP32", "shape": [-1]},
-            {"name": "scores", "datatype": "FP32", "shape": [-1, len(manifest.classes)]},
+            {"name": name, "datatype": datatype, "shape": shape}
+            for name, (datatype, shape) in predictor.task.tensors(-1).items()
         ],
         "parameters": {
             "classes": manifest.classes,
@@ -103,22 +102,12 @@ def metadata(predictor: Predictor, service: Service) -> dict[str, Any]:
     }
 
 
-def outputs_of(predictor: Predictor, scores: Sequence[Any], service: Service) -> Outputs:
+def outputs_of(predictor: Predictor, seen: Sequence[Seen], service: Service) -> Outputs:
     """Output name -> datatype, shape and values."""
-    answers = [predictor.answer(row, service.settings.postprocessing) for row in scores]
-    probabilities = [softmax(row) for row in scores]
-    count = len(answers)
-    for found in answers:
-        service.metrics.predictions.labels(found.prediction).inc()
-    return {
-        "label": ("BYTES", [count], [found.prediction for found in answers]),
-        "confidence": ("FP32", [count], [found.confidence for found in answers]),
-        "scores": (
-            "FP32",
-            [count, len(predictor.manifest.classes)],
-            [float(one) for row in probabilities for one in row],
-        ),
-    }
+    settings = service.settings.postprocessing
+    for one in seen:
+        service.count(predictor.task.labels(predictor.answer(one, settings)))
+    return predictor.task.outputs(seen, settings)
 
 
 def answer(predictor: Predictor, inference: Inference, encoded: tuple[list[dict[str, Any]], bytes]) -> Response:

@@ -1,21 +1,28 @@
 """One model behind its decoders and its queue: bytes of pictures -> scores and answers. No HTTP here."""
 
 import asyncio
+import io
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from autotrain_api import bundle
 from autotrain_api.names import Reason
 from autotrain_server.admission import Admission
+from autotrain_server.answers import Answer
 from autotrain_server.batcher import Batcher
 from autotrain_server.engine import Pictures, Scores, cpu_limit
 from autotrain_server.metrics import Metrics
 from autotrain_server.model import Model
-from autotrain_server.predictor import Answer, Predictor
-from autotrain_server.preprocess import Pixels
+from autotrain_server.predictor import Predictor
+from autotrain_server.preprocess import Picture, upright
 from autotrain_server.reading import BundleError
 from autotrain_server.settings import Settings
+from autotrain_server.tasks import Seen
+
+DRAWN_QUALITY = 90
+T = TypeVar("T")
 
 
 class UnavailableError(Exception):
@@ -64,35 +71,61 @@ class Service:
     async def answers(self, pictures: Sequence[bytes]) -> list[Answer]:
         """Answers to pictures, in order. Raises ImageError, QueueFullError, UnavailableError."""
         predictor = self.ready()
-        scores = await self.scores(pictures)
-        found = [predictor.answer(row, self.settings.postprocessing) for row in scores]
+        seen = await self.look(pictures)
+        found = await self.work(
+            predictor, lambda: [predictor.answer(one, self.settings.postprocessing) for one in seen]
+        )
         for answer in found:
-            self.metrics.predictions.labels(answer.prediction).inc()
+            self.count(predictor.task.labels(answer))
         return found
 
-    async def scores(self, pictures: Sequence[bytes]) -> list[Scores]:
-        """Logits of pictures, in order, as soon as they can be had. Raises as `answers` does."""
+    async def work(self, predictor: Predictor, make: Callable[[], T]) -> T:
+        """What `make` makes of scores: here, or in a thread where it takes long."""
+        if predictor.task.quick:
+            return make()
+        return await asyncio.get_running_loop().run_in_executor(self._decoders, make)
+
+    async def annotated(self, picture: bytes) -> bytes | None:
+        """A JPEG of the picture with its answer drawn on it; None where the task draws nothing. Raises as `answers`."""
+        predictor = self.ready()
+        [answer] = await self.answers([picture])
+        return await asyncio.get_running_loop().run_in_executor(self._decoders, self._draw, predictor, picture, answer)
+
+    def _draw(self, predictor: Predictor, picture: bytes, answer: Answer) -> bytes | None:
+        drawn = predictor.task.draw(upright(picture, self.settings.limits.max_pixels), answer)
+        if drawn is None:
+            return None
+        file = io.BytesIO()
+        drawn.save(file, "JPEG", quality=DRAWN_QUALITY)
+        return file.getvalue()
+
+    def count(self, labels: Sequence[str]) -> None:
+        for label in labels:
+            self.metrics.predictions.labels(label).inc()
+
+    async def look(self, pictures: Sequence[bytes]) -> list[Seen]:
+        """What the engine says of pictures, in order, as soon as it can be had. Raises as `answers` does."""
         predictor = self.ready()
         seconds = self.settings.limits.timeout_seconds
         try:
             async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._scores_of(predictor, picture)) for picture in pictures]
+                tasks = [group.create_task(self._look_at(predictor, picture)) for picture in pictures]
         except TimeoutError as error:
             raise UnavailableError("Timeout", f"no answer within {seconds} s; the server is busy") from error
         except BaseExceptionGroup as group_error:
             raise group_error.exceptions[0] from None
         return [task.result() for task in tasks]
 
-    async def _scores_of(self, predictor: Predictor, picture: bytes) -> Scores:
+    async def _look_at(self, predictor: Predictor, data: bytes) -> Seen:
         loop = asyncio.get_running_loop()
-        pixels = await loop.run_in_executor(self._decoders, self._decode, predictor, picture)
-        return await self._queue(predictor).scores(pixels)
+        picture = await loop.run_in_executor(self._decoders, self._read, predictor, data)
+        return Seen(await self._queue(predictor).scores(picture.pixels), picture.width, picture.height)
 
-    def _decode(self, predictor: Predictor, picture: bytes) -> Pixels:
+    def _read(self, predictor: Predictor, data: bytes) -> Picture:
         begun = time.perf_counter()
-        pixels = predictor.decode(picture, self.settings.limits.max_pixels)
+        picture = predictor.read(data, self.settings.limits.max_pixels)
         self.metrics.decode_seconds.observe(time.perf_counter() - begun)
-        return pixels
+        return picture
 
     def _queue(self, predictor: Predictor) -> Batcher:
         """Made when the engine is known."""
@@ -100,7 +133,7 @@ class Service:
             batching = self.settings.batching
             self._batcher = Batcher(
                 self._run,
-                batching.max_size,
+                min(batching.max_size, max(predictor.engine.batch_sizes, default=batching.max_size)),
                 self.settings.queue_size,
                 predictor.engine.streams,
                 batching.max_delay_milliseconds / 1000,
@@ -111,7 +144,7 @@ class Service:
     def _run(self, images: Pictures) -> Scores:
         """One pass. An engine that fails takes the model out of service. Raises UnavailableError."""
         try:
-            return self.ready().logits(images)
+            return self.ready().scores(images)
         except RuntimeError as error:
             problem = BundleError(Reason.CRASHED, bundle.MODEL, f"the engine failed: {error}")
             self.model.fail(problem)

@@ -14,12 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 
 from autotrain_server.errors import RequestError
+from autotrain_server.tasks import Tensor
 from autotrain_server.uploads import MAX_PICTURES, body_of
 
 INPUT = "image"
 LENGTH_HEADER = "Inference-Header-Content-Length"
-Outputs = dict[str, tuple[str, list[int], list[Any]]]
-"""Name -> (datatype, shape, values in row-major order)."""
+Outputs = dict[str, Tensor]
 
 
 class InputTensor(BaseModel):

@@ -67,9 +67,9 @@ def run_attempt(run: RunConfig, board: ProgressBoard, work: Path) -> Succeeded:
         return found
     output.prepare_output(folder)
     warnings.filterwarnings("ignore", category=FutureWarning, module="torch")  # not about us, and first in every log
-    from autotrain_trainer.recipes import classification  # torch takes seconds to import; what fails before should not
+    from autotrain_trainer.recipes import running  # torch takes seconds to import; what fails before should not
 
-    outcome = classification.run_recipe(run, board, work)
+    outcome = running.run_recipe(run, board, work)
     shutil.rmtree(output.work_folder(folder), ignore_errors=True)
     return outcome
 
@@ -125,10 +125,10 @@ def check(config: Config) -> None:
     board = ProgressBoard(console)
     try:
         run = read_config(config)
-        from autotrain_trainer.recipes import classification
+        from autotrain_trainer.recipes import running
 
-        ready = classification.prepare(run, board, work)
-        classification.try_step(ready)
+        ready = running.prepare(run, board, work)
+        running.try_step(ready)
         console.print(f"{len(ready.classes)} classes: {', '.join(ready.classes[:20])}", markup=False, highlight=False)
         console.print(ready.resolved.model_dump_json(indent=1), highlight=False)
     except Exception as error:

@@ -26,9 +26,16 @@ class BatchAugmentation:
 
     def __call__(self, images: Tensor) -> Tensor:
         count = len(images)
-        grid = functional.affine_grid(self._maps(count), [count, 3, *self.size], align_corners=False)
+        grid = functional.affine_grid(self.maps(count), [count, 3, *self.size], align_corners=False)
+        return self.finish(self.sample(images, grid))
+
+    def sample(self, images: Tensor, grid: Tensor) -> Tensor:
+        """Pixels float32 [n, 3, height, width] at the places of `grid`."""
         pixels = images.permute(0, 3, 1, 2).float()
-        pixels = functional.grid_sample(pixels, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+        return functional.grid_sample(pixels, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+    def finish(self, pixels: Tensor) -> Tensor:
+        """What changes colours and no places -> uint8 [n, height, width, 3]."""
         if self.settings.policy == "Default":
             pixels = self._light(pixels)
         if self.settings.random_erasing:
@@ -41,7 +48,7 @@ class BatchAugmentation:
     def _coin(self, count: int, probability: float) -> Tensor:
         return torch.rand(count, generator=self.random) < probability
 
-    def _maps(self, count: int) -> Tensor:
+    def maps(self, count: int) -> Tensor:
         """Output -> input coordinates in -1..1, [n, 2, 3]."""
         varied = self.settings.policy == "Default"
         scale = self._uniform(count, *SCALE) if varied else torch.ones(count)

@@ -5,34 +5,30 @@ import importlib.metadata
 import os
 import platform
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from safetensors.torch import save_file
 
 from autotrain_api import bundle
-from autotrain_api.bundle import GoldenSample, Manifest, ResolvedPreprocessing
+from autotrain_api.bundle import GoldenSample, Manifest
 from autotrain_api.names import Reason, Stage
 from autotrain_api.outcome import Succeeded
 from autotrain_api.run import RunConfig
 from autotrain_server.engine import Scores
-from autotrain_server.predictor import Predictor, softmax
+from autotrain_server.predictor import Predictor
 from autotrain_server.reading import BundleError
-from autotrain_trainer.data.pictures import Pictures, PictureSet
+from autotrain_server.tasks import TASKS, Task
+from autotrain_trainer.assessment import Assessment
+from autotrain_trainer.data.pictures import Pictures
 from autotrain_trainer.export import check_parity, export
 from autotrain_trainer.failures import RunError
-from autotrain_trainer.fit import History
-from autotrain_trainer.measure import confusion, measure, worst_classes
-from autotrain_trainer.model import Network
+from autotrain_trainer.history import History
 from autotrain_trainer.output import output_folder, work_folder
 from autotrain_trainer.precision import calibration_of, measure_precisions, sample_of
-from autotrain_trainer.report import model_card, write_report
-from autotrain_trainer.resolved import Resolved
+from autotrain_trainer.prepared import Prepared
+from autotrain_trainer.report import model_card, write_curves
 
-GOLDEN_MOST = 64
-GOLDEN_CLOSE = 8
-"""How many golden pictures are chosen for their small margin between the first two classes."""
 READABLE = 0o644
 """Serving pods may run as another user."""
 PACKAGES = (
@@ -49,41 +45,37 @@ PACKAGES = (
 )
 
 
-def make_bundle(
-    run: RunConfig,
-    network: Network,
-    preprocessing: ResolvedPreprocessing,
-    classes: Sequence[str],
-    pictures: PictureSet,
-    history: History,
-    resolved: Resolved,
-) -> Succeeded:
+def make_bundle(run: RunConfig, ready: Prepared, history: History) -> Succeeded:
     """Write the bundle of `run` and say what it is worth. Raises RunError."""
     output = output_folder(run)
     partial = work_folder(output) / "bundle"
     shutil.rmtree(partial, ignore_errors=True)
     (partial / "golden").mkdir(parents=True)
-    engine = export(network, partial / bundle.MODEL, preprocessing.height, preprocessing.width)
+    pictures, preprocessing, assessment = ready.pictures, ready.preprocessing, ready.assessment
+    engine = export(ready.served, partial / bundle.MODEL, preprocessing.height, preprocessing.width)
     published = pictures.published
-    _, validation_difference = check_parity(network, engine, pictures.validation.pixels)
-    scores, difference = check_parity(network, engine, published.pixels)
-    save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, partial / bundle.WEIGHTS)
-    golden = write_golden(partial, scores, published, classes)
-    write_report(partial / bundle.REPORT, history, published, softmax(scores), classes)
-    predicted = scores.argmax(axis=1)
+    scores, difference = check_parity(ready.served, engine, published.pixels, ready.compare)
+    if pictures.test is not None:
+        _, of_validation = check_parity(ready.served, engine, pictures.validation.pixels, ready.compare)
+        difference = max(difference, of_validation)
+    weights = {name: tensor.contiguous() for name, tensor in ready.network.state_dict().items()}
+    save_file(weights, partial / bundle.WEIGHTS)
+    write_curves(partial / bundle.REPORT, history)
+    assessment.report(partial / bundle.REPORT, scores, published)
+    task = TASKS[run.recipe.task](ready.classes, preprocessing, ready.resolved.model_dump())
+    golden = write_golden(partial, scores, published, assessment, task)
+    sample, calibration = sample_of(pictures, scores, engine), calibration_of(pictures)
     manifest = Manifest(
         task=run.recipe.task,
         name=run.name,
         namespace=run.namespace,
         revision=run.revision,
-        classes=list(classes),
+        classes=list(ready.classes),
         preprocessing=preprocessing,
-        metrics=measure(predicted, published.targets, len(classes), run.gate_metric),
-        precisions=measure_precisions(
-            partial, sample_of(pictures, scores, engine), calibration_of(pictures), run.gate_metric
-        ),
+        metrics=assessment.measure(scores, published),
+        precisions=measure_precisions(partial, sample, calibration, assessment, task),
         golden=golden,
-        resolved=resolved.model_dump()
+        resolved=ready.resolved.model_dump()
         | {
             "best_epoch": history.best_epoch,
             "pictures": {
@@ -92,7 +84,7 @@ def make_bundle(
                 "test": len(pictures.test or ()),
             },
             "damaged": pictures.damaged[:20],
-            "float32_difference": max(difference, validation_difference),
+            "float32_difference": difference,
         },
         recipe=run.recipe.to_dict(),
         versions={"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES},
@@ -101,22 +93,20 @@ def make_bundle(
     )
     (partial / bundle.REPORT / "model_card.md").write_text(model_card(manifest, pictures.damaged), encoding="utf-8")
     digest = finish(partial, output, manifest)
-    counts = confusion(predicted, published.targets, len(classes))
-    return Succeeded(bundle_sha256=digest, metrics=manifest.metrics, worst_classes=worst_classes(counts, classes))
+    worst = assessment.worst_classes(scores, published)
+    return Succeeded(bundle_sha256=digest, metrics=manifest.metrics, worst_classes=worst)
 
 
-def write_golden(folder: Path, scores: Scores, pictures: Pictures, classes: Sequence[str]) -> list[GoldenSample]:
-    """Golden inputs and scores: a picture of each class, then those that were decided most narrowly."""
-    order = np.sort(scores, axis=1)
-    margins = order[:, -1] - order[:, -2]
-    firsts = [int(np.flatnonzero(pictures.targets == label)[0]) for label in np.unique(pictures.targets)]
-    chosen = firsts[: GOLDEN_MOST - GOLDEN_CLOSE]
-    chosen += [int(index) for index in np.argsort(margins) if int(index) not in chosen][:GOLDEN_CLOSE]
+def write_golden(
+    folder: Path, scores: Scores, pictures: Pictures, assessment: Assessment, task: Task
+) -> list[GoldenSample]:
+    """Golden inputs and scores, of the pictures that the task chooses."""
+    chosen = assessment.golden(scores, pictures)
     np.save(folder / bundle.GOLDEN_INPUTS, pictures.pixels[chosen])
     np.save(folder / bundle.GOLDEN_SCORES, scores[chosen])
     return [
-        GoldenSample(prediction=classes[int(scores[index].argmax())], label=pictures.samples[index].label)
-        for index in chosen
+        GoldenSample(prediction=headline, label=assessment.label(pictures, row))
+        for row, headline in zip(chosen, task.headlines(scores[chosen]), strict=True)
     ]
 
 

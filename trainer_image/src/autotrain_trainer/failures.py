@@ -19,6 +19,9 @@ HINTS = {
     Reason.PRETRAINED_WEIGHTS_UNAVAILABLE: (
         "Give the training pods a way to the hub (HF_ENDPOINT, HTTPS_PROXY in spec.compute.env), or set model.pretrained: false."
     ),
+    Reason.INITIAL_WEIGHTS_MISMATCH: (
+        "Give the weights of this backbone as safetensors, or take what fits with model.initialWeights.strict: false."
+    ),
     Reason.MODEL_INVALID: "Choose another spec.model.backbone or spec.model.imageSize.",
     Reason.TRAINING_DIVERGED: "Lower spec.training.learningRate, or leave it out to have it found.",
     Reason.EXPORT_MISMATCH: "This backbone cannot be exported faithfully; choose another.",

@@ -15,17 +15,18 @@ from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
 from fastai.learner import Learner
 from fastai.optimizer import Adam
-from torch import Tensor, nn
+from torch import Tensor
 
 from autotrain_api.names import Reason, Stage
 from autotrain_api.run import RunConfig
-from autotrain_trainer.augment import BatchAugmentation
 from autotrain_trainer.data.pictures import Pictures, PictureSet
 from autotrain_trainer.failures import RunError
-from autotrain_trainer.measure import value_of
-from autotrain_trainer.model import Network, head_and_body
+from autotrain_trainer.history import History
+from autotrain_trainer.model import Trainable
+from autotrain_trainer.objective import Objective
+from autotrain_trainer.prepared import Prepared
 from autotrain_trainer.progress import ProgressBoard
-from autotrain_trainer.resolved import PRECISIONS, Resolved
+from autotrain_trainer.resolved import PRECISIONS
 
 WEIGHT_DECAY = 0.01
 BODY_SHARE = 0.1
@@ -37,37 +38,27 @@ FINDER_RANGE = (1e-4, 2e-2)
 """Where a found learning rate may lie; outside of it the finder was misled by noise."""
 
 
-class History:
-    """What the plots show. `finder` is (rates, losses, chosen)."""
-
-    def __init__(self) -> None:
-        self.losses: list[float] = []
-        self.epochs: list[dict[str, float]] = []
-        self.finder: tuple[list[float], list[float], float] | None = None
-        self.best_epoch = 0
-
-
 class Watch(Callback):  # type: ignore[misc]
     """After each step: progress and divergence. After each epoch: the metric, and the best weights."""
 
     order = 65
 
     def __init__(
-        self, board: ProgressBoard, history: History, metric: str, targets: np.ndarray, accumulated: int
+        self, board: ProgressBoard, history: History, metric: str, objective: Objective, accumulated: int
     ) -> None:
         self.board = board
         self.history = history
         self.metric = metric
-        self.targets = targets
+        self.objective = objective
+        self.validation = objective.validation()
         self.accumulated = accumulated
         self.best = -math.inf
         self.weights: dict[str, Tensor] = {}
         self.done_epochs = 0
-        self.scores: list[Tensor] = []
 
     def after_pred(self) -> None:
         if not self.training:
-            self.scores.append(self.learn.pred.detach().float().cpu())
+            self.validation.add(self.learn.pred.detach().float().cpu(), *(target.cpu() for target in self.learn.yb))
 
     def after_batch(self) -> None:
         if not self.training:
@@ -82,10 +73,8 @@ class Watch(Callback):  # type: ignore[misc]
 
     def after_epoch(self) -> None:
         self.done_epochs += 1
-        scores = torch.cat(self.scores)
-        self.scores = []
-        value = value_of(self.metric, scores.argmax(dim=1).numpy(), self.targets, scores.shape[1])
-        validation = float(nn.functional.cross_entropy(scores, torch.from_numpy(self.targets)))
+        validation, value = self.validation.result()
+        self.validation = self.objective.validation()
         training = float(np.mean(self.history.losses[-max(1, len(self.learn.dls.train)) :]))
         self.history.epochs.append({"training": training, "validation": validation, self.metric: value})
         self.board.epoch_done(
@@ -99,24 +88,18 @@ class Watch(Callback):  # type: ignore[misc]
 
 
 def train(
-    network: Network,
-    pictures: PictureSet,
-    run: RunConfig,
-    resolved: Resolved,
-    micro: int,
-    board: ProgressBoard,
-    work: Path,
-    decided: Callable[[], None],
+    ready: Prepared, run: RunConfig, micro: int, board: ProgressBoard, work: Path, decided: Callable[[], None]
 ) -> History:
-    """Train `network` in place; it ends with the weights of the best epoch. Raises RunError.
+    """Train `ready.network` in place; it ends with the weights of the best epoch. Raises RunError.
 
     `micro` pictures go through the network at once; the rest of the batch is accumulated.
-    `decided` is called once everything in `resolved` is decided, before the first step.
+    `decided` is called once everything in `ready.resolved` is decided, before the first step.
     """
-    settings, pretrained = run.recipe.training, run.recipe.model.pretrained
+    settings, pretrained = run.recipe.training, run.recipe.model.starts_trained
+    network, objective, resolved = ready.network, ready.objective, ready.resolved
     history = History()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    learner = make_learner(network.to(device), pictures, run, micro, work)
+    learner = make_learner(network.to(device), ready.pictures, objective, run, micro, work)
     if resolved.learning_rate is None:
         board.say("looking for the learning rate")
         resolved.learning_rate, history.finder = find_learning_rate(learner)
@@ -124,7 +107,7 @@ def train(
     network.precision = PRECISIONS[resolved.precision]
     frozen = settings.freeze_epochs if pretrained else 0
     accumulated = math.ceil(resolved.batch_size / micro)
-    watch = Watch(board, history, run.gate_metric, pictures.validation.targets, accumulated)
+    watch = Watch(board, history, run.gate_metric, objective, accumulated)
     callbacks: list[Any] = [watch]
     if accumulated > 1:
         callbacks.append(GradientAccumulation(resolved.batch_size))
@@ -143,38 +126,36 @@ def train(
     return history
 
 
-def make_learner(network: Network, pictures: PictureSet, run: RunConfig, batch: int, work: Path) -> Learner:
+def make_learner(
+    network: Trainable, pictures: PictureSet, objective: Objective, run: RunConfig, batch: int, work: Path
+) -> Learner:
     """A Learner whose loaders cut batches out of the arrays."""
-    height, width = pictures.validation.pixels.shape[1:3]
     seed = run.recipe.training.seed
-    augment = BatchAugmentation(run.recipe.augmentation, height, width, seed)
     loaders = DataLoaders(
-        array_loader(pictures.train, batch, seed, augment), array_loader(pictures.validation, batch, seed), path=work
+        array_loader(pictures.train, objective, batch, seed, training=True),
+        array_loader(pictures.validation, objective, batch, seed, training=False),
+        path=work,
     )
     loaders.to(next(network.parameters()).device)
     return Learner(
         loaders,
         network,
-        loss_func=nn.CrossEntropyLoss(),
+        loss_func=objective.loss,
         opt_func=Adam,
-        splitter=head_and_body,
+        splitter=lambda trained: trained.groups(),
         wd=WEIGHT_DECAY,
         path=work,
         train_bn=True,
     )
 
 
-def array_loader(
-    pictures: Pictures, batch: int, seed: int, augment: Callable[[Tensor], Tensor] | None = None
-) -> DataLoader:
+def array_loader(pictures: Pictures, objective: Objective, batch: int, seed: int, training: bool) -> DataLoader:
     """A fastai loader of whole batches: no work per picture."""
 
-    def gather(indices: list[int]) -> tuple[Tensor, Tensor]:
-        chosen = np.asarray(indices)
-        images = torch.from_numpy(pictures.pixels[chosen])
-        return (augment(images) if augment else images), torch.from_numpy(pictures.targets[chosen])
+    def gather(rows: list[int]) -> tuple[Tensor, ...]:
+        images, target = objective.batch(pictures, rows, training)
+        return (images, *target)
 
-    training = augment is not None
     loader = DataLoader(
         list(range(len(pictures))),
         bs=batch,
@@ -183,6 +164,7 @@ def array_loader(
         create_item=lambda index: index,
         create_batch=gather,
         num_workers=0,
+        n_inp=1,
     )
     loader.rng.seed(seed)
     return loader

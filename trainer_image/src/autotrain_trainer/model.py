@@ -1,5 +1,6 @@
 """The network: a timm backbone that takes uint8 pictures, with what timm knows about its input."""
 
+from pathlib import Path
 from typing import Any
 
 import timm
@@ -11,20 +12,31 @@ from autotrain_api.bundle import ResolvedPreprocessing
 from autotrain_api.names import Reason, Stage
 from autotrain_api.run import RunConfig
 from autotrain_api.trainingjob import Model, Preprocessing
+from autotrain_trainer.data.fetch import Report
 from autotrain_trainer.failures import RunError, translate
+from autotrain_trainer.initial_weights import load_initial
 
 INTERPOLATIONS = {"nearest": "Nearest", "bilinear": "Bilinear", "bicubic": "Bicubic", "lanczos": "Lanczos"}
 RESIZES = {"center": "CropToFill", "squash": "Squish", "border": "Letterbox"}
 
 
-class Network(nn.Module):
+class Trainable(nn.Module):
+    """A network as the loop takes it: uint8 [n, height, width, 3] in, one tensor of float32 scores out."""
+
+    precision: torch.dtype | None = None
+    """Autocast type of the training steps; None is float32. Evaluation is float32 always, as served."""
+
+    def groups(self) -> list[list[nn.Parameter]]:
+        """Parameters of [body, head]; the head learns alone while the body is frozen."""
+        raise NotImplementedError
+
+
+class Network(Trainable):
     """uint8 [n, height, width, 3] -> float32 logits [n, classes]; normalisation is inside, so it is exported along."""
 
     def __init__(self, backbone: nn.Module, mean: list[float], std: list[float]) -> None:
         super().__init__()
         self.backbone = backbone
-        self.precision: torch.dtype | None = None
-        """Autocast type of the training steps; None is float32. Evaluation is float32 always, as served."""
         self.register_buffer("mean", 255 * torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(std).view(1, 3, 1, 1), persistent=False)
         self.mean: Tensor
@@ -39,11 +51,22 @@ class Network(nn.Module):
             scores = self.backbone(pixels)
         return scores.float()
 
+    def groups(self) -> list[list[nn.Parameter]]:
+        """See Trainable; the head is timm's classifier."""
+        classifier = self.backbone.get_classifier()  # type: ignore[operator]
+        parts = classifier if isinstance(classifier, tuple) else (classifier,)
+        head = {id(parameter) for part in parts for parameter in part.parameters()}
+        return [
+            [parameter for parameter in self.parameters() if id(parameter) not in head],
+            [parameter for parameter in self.parameters() if id(parameter) in head],
+        ]
 
-def build(run: RunConfig, classes: int) -> tuple[Network, ResolvedPreprocessing]:
+
+def build(run: RunConfig, classes: int, work: Path, report: Report) -> tuple[Network, ResolvedPreprocessing]:
     """The network with a fresh head for `classes`, and how pictures come to its input. Raises RunError."""
     model = run.recipe.model
     backbone = create_backbone(model, classes)
+    load_initial(backbone, run, work, report)
     preprocessing = resolve_preprocessing(backbone, model, run.recipe.preprocessing)
     network = Network(backbone, preprocessing.mean, preprocessing.std)
     network.to(memory_format=torch.channels_last)
@@ -66,13 +89,18 @@ def try_forward(network: Network, name: str, height: int, width: int) -> None:
 
 def create_backbone(model: Model, classes: int) -> nn.Module:
     """timm's model. Raises RunError with MODEL_INVALID or PRETRAINED_WEIGHTS_UNAVAILABLE."""
-    options: dict[str, Any] = {"pretrained": model.pretrained, "num_classes": classes}
+    options: dict[str, Any] = {"pretrained": from_hub(model), "num_classes": classes}
     if model.image_size is not None:
         try:
             return _create(model, options | {"img_size": model.image_size})
         except TypeError:
             pass  # a convolutional network takes any size and has no such argument
     return _create(model, options)
+
+
+def from_hub(model: Model) -> bool:
+    """Whether timm's own weights are wanted."""
+    return model.pretrained and model.initial_weights is None
 
 
 def _create(model: Model, options: dict[str, Any]) -> nn.Module:
@@ -82,11 +110,11 @@ def _create(model: Model, options: dict[str, Any]) -> nn.Module:
         raise
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
-        if model.pretrained and not _builds_without_weights(model, options):
+        if from_hub(model) and not _builds_without_weights(model, options):
             raise RunError(
                 Stage.MODEL, Reason.MODEL_INVALID, f"timm cannot build {model.backbone!r}: {text}"
             ) from error
-        if model.pretrained:
+        if from_hub(model):
             raise RunError(
                 Stage.MODEL,
                 Reason.PRETRAINED_WEIGHTS_UNAVAILABLE,
@@ -119,14 +147,3 @@ def resolve_preprocessing(backbone: nn.Module, model: Model, wanted: Preprocessi
         mean=[float(value) for value in wanted.mean or known["mean"]],
         std=[float(value) for value in wanted.std or known["std"]],
     )
-
-
-def head_and_body(network: Network) -> list[list[nn.Parameter]]:
-    """Parameter groups [body, head]: the head is timm's classifier, which learns alone while the body is frozen."""
-    classifier = network.backbone.get_classifier()  # type: ignore[operator]
-    parts = classifier if isinstance(classifier, tuple) else (classifier,)
-    head = {id(parameter) for part in parts for parameter in part.parameters()}
-    return [
-        [parameter for parameter in network.parameters() if id(parameter) not in head],
-        [parameter for parameter in network.parameters() if id(parameter) in head],
-    ]

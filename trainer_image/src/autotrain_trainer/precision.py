@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autotrain_api import bundle
-from autotrain_api.bundle import PairedDifference, PrecisionRecord
-from autotrain_server.engine import Engine, OpenVinoEngine, Pictures, Scores
+from autotrain_api.bundle import PrecisionRecord
+from autotrain_server.engine import Engine, OpenVinoEngine, Scores
 from autotrain_server.golden import Golden, largest_difference
-from autotrain_server.predictor import softmax
+from autotrain_server.preprocess import Pixels
 from autotrain_server.reading import BundleError
-from autotrain_trainer.data.pictures import PictureSet
-from autotrain_trainer.measure import paired
+from autotrain_server.tasks import Task
+from autotrain_trainer.assessment import Assessment
+from autotrain_trainer.data.pictures import Pictures, PictureSet
 from autotrain_trainer.quantise import CALIBRATION_PICTURES, quantise
 
 LEAST_PICTURES = 1_000
@@ -26,38 +27,39 @@ TOLERANCE_FACTORS = {"BFloat16": 3.0, "Int8": 1.5}
 and sum in another order. Integers are exact everywhere, so eight bits get less room."""
 TOLERANCE_FLOOR = 0.01
 CHUNK = 64
-SMALLEST = 1e-12
 
 Lower = Literal["BFloat16", "Int8"]
 Open = Callable[[Path, str], Engine]
 
 
 class Sample(NamedTuple):
-    """Pictures that both precisions answer; the first `published` of them carry the metric."""
+    """Pictures that both precisions answer; the first part carries the metric."""
 
-    pixels: list[Pictures]
-    """Parts, each uint8 [n, height, width, 3]"""
-    targets: NDArray[np.int64]
+    parts: list[Pictures]
+    """Each at the network's size"""
     float32: Scores
-    published: int
 
 
-def measure_precisions(folder: Path, sample: Sample, calibration: Pictures, metric: str) -> list[PrecisionRecord]:
+def measure_precisions(
+    folder: Path, sample: Sample, calibration: Pixels, assessment: Assessment, task: Task
+) -> list[PrecisionRecord]:
     """A record for each precision below Float32; the graph in eight bits stays in `folder` when it passed."""
-    golden = Golden(np.load(folder / bundle.GOLDEN_INPUTS), np.load(folder / bundle.GOLDEN_SCORES))
+    golden = Golden(np.load(folder / bundle.GOLDEN_INPUTS), np.load(folder / bundle.GOLDEN_SCORES), task)
     return [
-        measure_precision("BFloat16", folder / bundle.MODEL, sample, golden, metric),
-        _measure_int8(folder, sample, golden, calibration, metric),
+        measure_precision("BFloat16", folder / bundle.MODEL, sample, golden, assessment),
+        _measure_int8(folder, sample, golden, calibration, assessment),
     ]
 
 
-def _measure_int8(folder: Path, sample: Sample, golden: Golden, calibration: Pictures, metric: str) -> PrecisionRecord:
+def _measure_int8(
+    folder: Path, sample: Sample, golden: Golden, calibration: Pixels, assessment: Assessment
+) -> PrecisionRecord:
     graph = folder / bundle.MODEL_INT8
     try:
         quantise(folder / bundle.MODEL, graph, calibration)
     except Exception as error:  # noqa: BLE001 - a graph may hold what cannot be quantised; the model is good without
         return _not_measured("Int8", f"{type(error).__name__}: {error}")
-    record = measure_precision("Int8", graph, sample, golden, metric)
+    record = measure_precision("Int8", graph, sample, golden, assessment)
     if not record.passed:
         graph.unlink()
     return record
@@ -68,19 +70,20 @@ def measure_precision(
     model: Path,
     sample: Sample,
     golden: Golden,
-    metric: str,
+    assessment: Assessment,
     open_engine: Open = OpenVinoEngine,
 ) -> PrecisionRecord:
     """The record of `precision`, passed or not, with the reason in words."""
     try:
         engine = open_engine(model, precision)
-        lower = np.concatenate([scores_of(engine, part) for part in sample.pixels])
+        lower = np.concatenate([scores_of(engine, part.pixels) for part in sample.parts])
         difference = largest_difference(engine, golden).value
     except (RuntimeError, BundleError) as error:
         return _not_measured(precision, str(error))
-    agreement = float(np.mean(lower.argmax(axis=1) == sample.float32.argmax(axis=1)))
-    nll = float(np.mean(nll_of(lower, sample.targets) - nll_of(sample.float32, sample.targets)))
-    of_metric = metric_difference(metric, lower, sample)
+    agreement = float(np.mean(assessment.agreement(lower, sample.float32)))
+    nll = assessment.loss_difference(lower, sample.float32, sample.parts)
+    published = len(sample.parts[0])
+    of_metric = assessment.metric_difference(lower[:published], sample.float32[:published], sample.parts[0])
     passed, reason = verdict(agreement, nll, difference, len(lower))
     return PrecisionRecord(
         precision=precision,
@@ -103,8 +106,8 @@ def _not_measured(precision: Lower, why: str) -> PrecisionRecord:
 def verdict(agreement: float, nll: float, golden: float, samples: int) -> tuple[bool, str]:
     """Whether it passed, and the figures in words."""
     checks = (
-        (agreement >= AGREEMENT, f"{agreement:.2%} have the same class ({AGREEMENT:.0%} are wanted)"),
-        (nll <= NLL_DIFFERENCE, f"the NLL differs by {nll:+.4f} (at most {NLL_DIFFERENCE:+.2f})"),
+        (agreement >= AGREEMENT, f"{agreement:.2%} agree with Float32 ({AGREEMENT:.0%} are wanted)"),
+        (nll <= NLL_DIFFERENCE, f"the loss differs by {nll:+.4f} (at most {NLL_DIFFERENCE:+.2f})"),
         (bool(np.isfinite(golden)), f"golden scores differ by {golden:.2g} of their scale"),
     )
     failed = [words for good, words in checks if not good]
@@ -113,21 +116,21 @@ def verdict(agreement: float, nll: float, golden: float, samples: int) -> tuple[
 
 def sample_of(pictures: PictureSet, published: Scores, float32: Engine) -> Sample:
     """The published pictures with their Float32 scores, and others until there are LEAST_PICTURES of them."""
-    pixels, targets, scores = [pictures.published.pixels], [pictures.published.targets], [published]
-    _, height, width, _ = pixels[0].shape
+    parts, scores = [pictures.published], [published]
+    _, height, width, _ = parts[0].pixels.shape
     rest = [pictures.validation] if pictures.test else []
     for side in (*rest, pictures.train):
-        missing = LEAST_PICTURES - sum(map(len, targets))
+        missing = LEAST_PICTURES - sum(map(len, parts))
         if missing <= 0:
             break
-        chosen = _spread(len(side), missing)
-        pixels.append(centre(side.pixels[chosen], height, width))
-        targets.append(side.targets[chosen])
-        scores.append(scores_of(float32, pixels[-1]))
-    return Sample(pixels, np.concatenate(targets), np.concatenate(scores), len(published))
+        chosen = side.chosen(_spread(len(side), missing).tolist())
+        chosen.pixels = centre(chosen.pixels, height, width)
+        parts.append(chosen)
+        scores.append(scores_of(float32, chosen.pixels))
+    return Sample(parts, np.concatenate(scores))
 
 
-def calibration_of(pictures: PictureSet) -> Pictures:
+def calibration_of(pictures: PictureSet) -> Pixels:
     """Training pictures at the network's size, evenly spread over the part."""
     _, height, width, _ = pictures.published.pixels.shape
     return centre(pictures.train.pixels[_spread(len(pictures.train), CALIBRATION_PICTURES)], height, width)
@@ -138,27 +141,13 @@ def _spread(count: int, wanted: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, count - 1, min(wanted, count)).astype(np.int64))
 
 
-def centre(pixels: Pictures, height: int, width: int) -> Pictures:
+def centre(pixels: Pixels, height: int, width: int) -> Pixels:
     """The middle of pictures that may be larger than the network's input."""
     top, left = (pixels.shape[1] - height) // 2, (pixels.shape[2] - width) // 2
     return pixels[:, top : top + height, left : left + width]
 
 
-def scores_of(engine: Engine, pixels: Pictures) -> Scores:
-    """float32 [n, classes], in parts, since pixels may lie in a file that is larger than memory."""
+def scores_of(engine: Engine, pixels: Pixels) -> Scores:
+    """[n, ...], in parts, since pixels may lie in a file that is larger than memory."""
     starts = range(0, len(pixels), CHUNK)
     return np.concatenate([engine.scores(np.ascontiguousarray(pixels[start : start + CHUNK])) for start in starts])
-
-
-def nll_of(scores: Scores, targets: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Negative log-likelihood of each picture's label."""
-    likelihood = softmax(scores)[np.arange(len(targets)), targets]
-    return np.asarray(-np.log(np.maximum(likelihood, SMALLEST)))
-
-
-def metric_difference(metric: str, lower: Scores, sample: Sample) -> PairedDifference:
-    """The gate's metric on the published pictures, this precision minus Float32."""
-    count = sample.published
-    predicted, wanted = lower[:count].argmax(axis=1), sample.float32[:count].argmax(axis=1)
-    value, low, high = paired(metric, predicted, wanted, sample.targets[:count], lower.shape[1])
-    return PairedDifference(name=metric, value=value, low=low, high=high)

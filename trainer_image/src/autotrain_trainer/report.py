@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from autotrain_api.bundle import Manifest
 from autotrain_trainer.data.pictures import Pictures
-from autotrain_trainer.fit import History
-from autotrain_trainer.measure import confusion
+from autotrain_trainer.history import History
 
 mpl.use("Agg")
 from matplotlib import pyplot
@@ -24,18 +23,12 @@ MISTAKES = 16
 COLUMNS = 4
 
 
-def write_report(
-    folder: Path, history: History, pictures: Pictures, confidences: NDArray[np.float64], classes: Sequence[str]
-) -> None:
-    """`confidences` are [n, classes] of `pictures`, the part that the published metric is measured on."""
+def write_curves(folder: Path, history: History) -> None:
+    """How the training went."""
     folder.mkdir(parents=True, exist_ok=True)
-    predicted = confidences.argmax(axis=1)
     plot_losses(folder / "losses.png", history)
     if history.finder:
         plot_finder(folder / "learning_rate.png", *history.finder)
-    plot_confusion(folder / "confusion_matrix.png", confusion(predicted, pictures.targets, len(classes)), classes)
-    plot_mistakes(folder / "worst_mistakes.png", pictures, confidences, classes)
-    write_predictions(folder / "predictions.csv", pictures, confidences, classes)
 
 
 def plot_losses(path: Path, history: History) -> None:
@@ -47,7 +40,7 @@ def plot_losses(path: Path, history: History) -> None:
     axes.plot(history.losses, color="0.8", label="training loss, each step")
     axes.plot(steps, [epoch["training"] for epoch in history.epochs], label="training loss")
     axes.plot(steps, [epoch["validation"] for epoch in history.epochs], label="validation loss")
-    axes.set(xlabel="step", ylabel="cross-entropy")
+    axes.set(xlabel="step", ylabel="loss")
     right = axes.twinx()
     right.plot(steps, [epoch[metric] for epoch in history.epochs], color="tab:green", marker=".", label=metric)
     right.axvline(
@@ -57,7 +50,7 @@ def plot_losses(path: Path, history: History) -> None:
     lines = axes.get_lines() + right.get_lines()
     labels = [str(line.get_label()) for line in lines]
     figure.legend(lines, labels, loc="outside lower center", ncols=len(lines), fontsize=8, frameon=False)
-    _save(figure, path)
+    save(figure, path)
 
 
 def plot_finder(path: Path, rates: list[float], losses: list[float], chosen: float) -> None:
@@ -70,7 +63,7 @@ def plot_finder(path: Path, rates: list[float], losses: list[float], chosen: flo
     if first > lowest:
         axes.set_ylim(top=first + 0.5 * (first - lowest))
     axes.legend()
-    _save(figure, path)
+    save(figure, path)
 
 
 def plot_confusion(path: Path, counts: NDArray[np.int64], classes: Sequence[str]) -> None:
@@ -88,7 +81,7 @@ def plot_confusion(path: Path, counts: NDArray[np.int64], classes: Sequence[str]
             if count:
                 colour = "white" if shares[row, column] > 0.5 else "black"
                 axes.text(column, row, str(count), ha="center", va="center", fontsize=8, color=colour)
-    _save(figure, path)
+    save(figure, path)
 
 
 def plot_mistakes(path: Path, pictures: Pictures, confidences: NDArray[np.float64], classes: Sequence[str]) -> None:
@@ -105,10 +98,10 @@ def plot_mistakes(path: Path, pictures: Pictures, confidences: NDArray[np.float6
         true, said = classes[pictures.targets[index]], classes[predicted[index]]
         place.set_title(f"{true} taken for {said}\n{confidences[index].max():.2f}", fontsize=8)
     figure.suptitle(f"{len(wrong)} mistakes in {len(pictures)} pictures" if len(wrong) else "no mistakes")
-    _save(figure, path)
+    save(figure, path)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
     figure.savefig(path, dpi=110, metadata={"Software": None})
     pyplot.close(figure)
 

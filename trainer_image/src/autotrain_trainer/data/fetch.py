@@ -52,19 +52,32 @@ def failure(reason: Reason, message: str) -> RunError:
 
 def fetch(uri: str, sha256: str, work: Path, report: Report) -> Path:
     """The folder with the data behind `uri`; archives are unpacked below `work`. Raises RunError."""
-    scheme = urlsplit(uri).scheme
-    if scheme in ("http", "https"):
-        source = download(uri, work / "download", report)
-    else:
-        source = Path(unquote(urlsplit(uri).path))
-        _check_source(source, uri)
+    source = _local(uri, work / "download", report)
     if source.is_dir():
         if sha256:
             raise failure(Reason.DATA_DIGEST_MISMATCH, f"{uri} is a folder; spec.data.sha256 pins archives only")
         return source
-    verify(source, sha256, uri)
+    verify(source, sha256, uri, "spec.data.sha256")
     report("unpacking data")
     return unpack(source, work / "data", uri)
+
+
+def fetch_file(uri: str, sha256: str, target: Path, field: str, report: Report) -> Path:
+    """The one file behind `uri`, which is no archive; `field` of the spec pins its digest. Raises RunError."""
+    source = _local(uri, target, report)
+    if source.is_dir():
+        raise failure(Reason.DATA_NOT_FOUND, f"{uri} is a folder; a file is wanted")
+    verify(source, sha256, uri, field)
+    return source
+
+
+def _local(uri: str, target: Path, report: Report) -> Path:
+    """A folder or file of this machine; what lies elsewhere is fetched to `target`. Raises RunError."""
+    if urlsplit(uri).scheme in ("http", "https"):
+        return download(uri, target, report)
+    source = Path(unquote(urlsplit(uri).path))
+    _check_source(source, uri)
+    return source
 
 
 def _check_source(source: Path, uri: str) -> None:
@@ -131,14 +144,14 @@ def _copy(uri: str, partial: Path, report: Report) -> None:
         raise ConnectionError(f"{have} of {size} bytes arrived")
 
 
-def verify(archive: Path, sha256: str, uri: str) -> None:
+def verify(archive: Path, sha256: str, uri: str, field: str) -> None:
     """Compare with the pinned digest, if there is one. Raises RunError."""
     if not sha256:
         return
     with archive.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != sha256:
-        raise failure(Reason.DATA_DIGEST_MISMATCH, f"{uri}: sha256 is {found}, spec.data.sha256 says {sha256}")
+        raise failure(Reason.DATA_DIGEST_MISMATCH, f"{uri}: sha256 is {found}, {field} says {sha256}")
 
 
 def unpack(archive: Path, folder: Path, uri: str) -> Path:

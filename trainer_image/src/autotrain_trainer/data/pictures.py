@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from autotrain_api.bundle import ResolvedPreprocessing
 from autotrain_api.names import Reason
 from autotrain_api.trainingjob import Data
 from autotrain_server.engine import cpu_limit
-from autotrain_server.preprocess import ImageError, decode
+from autotrain_server.preprocess import Picture, read
 from autotrain_trainer.data.fetch import Report, failure
 from autotrain_trainer.data.samples import Parts, Sample
 
@@ -32,16 +32,37 @@ MEMORY_SHARE = 0.4
 MAX_PIXELS = 500_000_000
 
 
+class Targets(Protocol):
+    """Keeps the targets of one side while its pictures are read, by several threads."""
+
+    def put(self, row: int, sample: Sample, picture: Picture, preprocessing: ResolvedPreprocessing) -> None:
+        """The target of the sample in `row`, for a picture that was read with `preprocessing`. Raises ValueError."""
+        ...
+
+    def collect(self, rows: Sequence[int]) -> Any:
+        """The targets of these rows, in order: an array [n, ...] or a list."""
+        ...
+
+
 @dataclass
 class Pictures:
-    """One side of the data: pixels uint8 [n, height, width, 3], targets int64 [n], and the samples they came from."""
+    """One side of the data."""
 
     pixels: NDArray[np.uint8]
-    targets: NDArray[np.int64]
+    """uint8 [n, height, width, 3]"""
+    targets: Any
+    """The task's own, one for each picture: int64 [n] for one label."""
     samples: list[Sample]
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    def chosen(self, rows: Sequence[int]) -> "Pictures":
+        """Some of them, copied."""
+        targets = (
+            self.targets[list(rows)] if isinstance(self.targets, np.ndarray) else [self.targets[row] for row in rows]
+        )
+        return Pictures(self.pixels[list(rows)], targets, [self.samples[row] for row in rows])
 
 
 @dataclass
@@ -66,29 +87,36 @@ class _Loaded:
 
 
 def load_pictures(
-    parts: Parts, classes: Sequence[str], data: Data, preprocessing: ResolvedPreprocessing, work: Path, report: Report
+    parts: Parts,
+    data: Data,
+    preprocessing: ResolvedPreprocessing,
+    work: Path,
+    report: Report,
+    targets_for: Callable[[int], Targets],
 ) -> PictureSet:
-    """Read, split and decode everything. Raises RunError."""
+    """Read, split and decode everything; `targets_for` makes room for so many targets. Raises RunError."""
     given: list[tuple[Side, Sample]] = [("train", sample) for sample in parts.train]
     given += [("validation", sample) for sample in parts.validation]
     given += [("test", sample) for sample in parts.test]
     sizes = {"train": training_preprocessing(preprocessing), "validation": preprocessing, "test": preprocessing}
     rooms = {side: _room(len(given), size, work) for side, size in sizes.items()}
+    targets = {side: targets_for(len(given)) for side in sizes}
 
     def load(row: int) -> _Loaded:
         side, sample = given[row]
         try:
             content = sample.read()
             side = side_of(sample, content, parts, data) if side == "train" else side
-            rooms[side][row] = decode(content, sizes[side], MAX_PIXELS)
-        except (ImageError, OSError) as error:
+            picture = read(content, sizes[side], MAX_PIXELS)
+            rooms[side][row] = picture.pixels
+            targets[side].put(row, sample, picture, sizes[side])
+        except (ValueError, OSError) as error:
             return _Loaded(side, sample, str(error))
         return _Loaded(side, sample)
 
     loaded = _in_threads(load, len(given), report)
     damaged = check_damaged(loaded)
-    position = {name: index for index, name in enumerate(classes)}
-    sides = {side: _collect(loaded, side, position, room) for side, room in rooms.items()}
+    sides = {side: _collect(loaded, side, room, targets[side]) for side, room in rooms.items()}
     _check_sides(sides, data)
     return PictureSet(sides["train"], sides["validation"], sides["test"] if len(sides["test"]) else None, damaged)
 
@@ -143,14 +171,12 @@ def check_damaged(loaded: Sequence[_Loaded]) -> list[str]:
     return damaged
 
 
-def _collect(loaded: Sequence[_Loaded], side: str, position: dict[str, int], room: NDArray[np.uint8]) -> Pictures:
+def _collect(loaded: Sequence[_Loaded], side: str, room: NDArray[np.uint8], targets: Targets) -> Pictures:
     """The pictures of one side, moved together at the front of their room."""
     rows = [row for row, item in enumerate(loaded) if item.side == side and not item.error]
     for target, row in enumerate(rows):
         room[target] = room[row]
-    samples = [loaded[row].sample for row in rows]
-    targets = np.array([position[sample.label] for sample in samples], dtype=np.int64)
-    return Pictures(room[: len(rows)], targets, samples)
+    return Pictures(room[: len(rows)], targets.collect(rows), [loaded[row].sample for row in rows])
 
 
 def _room(count: int, size: ResolvedPreprocessing, work: Path) -> NDArray[np.uint8]:
@@ -183,5 +209,3 @@ def _check_sides(sides: dict[str, Pictures], data: Data) -> None:
             f"too few pictures to split: {len(sides['train'])} for training, {len(sides['validation'])} for validation "
             f"(validationFraction {data.validation_fraction})",
         )
-    if len(set(sides["train"].targets.tolist())) < 2:
-        raise failure(Reason.DATA_ONE_CLASS, "the training part has pictures of one class only")

@@ -1,1 +1,1 @@
-"""Networks that are more than a timm model: a backbone with a decoder or detector on it."""
+"""Networks of the tasks that need more than timm's classifiers."""

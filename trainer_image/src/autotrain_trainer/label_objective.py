@@ -1,0 +1,52 @@
+"""One label per picture: what is learned."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from autotrain_api.bundle import ResolvedPreprocessing
+from autotrain_api.revision import Recipe
+from autotrain_trainer.augment import BatchAugmentation
+from autotrain_trainer.data.pictures import Pictures
+from autotrain_trainer.measure import value_of
+from autotrain_trainer.objective import Target
+
+
+class LabelObjective:
+    """Cross-entropy of logits [n, classes]."""
+
+    def __init__(self, recipe: Recipe, preprocessing: ResolvedPreprocessing, metric: str) -> None:
+        self._augment = BatchAugmentation(
+            recipe.augmentation, preprocessing.height, preprocessing.width, recipe.training.seed
+        )
+        self._metric = metric
+
+    def batch(self, pictures: Pictures, rows: Sequence[int], training: bool) -> tuple[Tensor, Target]:
+        chosen = np.asarray(rows)
+        images = torch.from_numpy(pictures.pixels[chosen])
+        return (self._augment(images) if training else images), (torch.from_numpy(pictures.targets[chosen]),)
+
+    def loss(self, scores: Tensor, *target: Tensor) -> Tensor:
+        return functional.cross_entropy(scores, target[0])
+
+    def validation(self) -> "LabelValidation":
+        return LabelValidation(self._metric)
+
+
+class LabelValidation:
+    def __init__(self, metric: str) -> None:
+        self._metric = metric
+        self._scores: list[Tensor] = []
+        self._targets: list[Tensor] = []
+
+    def add(self, scores: Tensor, *target: Tensor) -> None:
+        self._scores.append(scores)
+        self._targets.append(target[0])
+
+    def result(self) -> tuple[float, float]:
+        scores, targets = torch.cat(self._scores), torch.cat(self._targets)
+        value = value_of(self._metric, scores.argmax(dim=1).numpy(), targets.numpy(), scores.shape[1])
+        return float(functional.cross_entropy(scores, targets)), value

@@ -1,0 +1,95 @@
+"""One label per picture: its targets, and what a finished model is worth. No torch here."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autotrain_api.bundle import PairedDifference, ResolvedPreprocessing
+from autotrain_api.names import Reason
+from autotrain_api.outcome import ClassMetric, MetricValue
+from autotrain_server.preprocess import Picture
+from autotrain_server.tasks import Scores
+from autotrain_server.tasks.classification import softmax
+from autotrain_trainer.data.fetch import failure
+from autotrain_trainer.data.pictures import Pictures, PictureSet
+from autotrain_trainer.data.samples import Sample
+from autotrain_trainer.measure import confusion, measure, paired, worst_classes
+from autotrain_trainer.report import plot_confusion, plot_mistakes, write_predictions
+
+GOLDEN_MOST = 64
+GOLDEN_CLOSE = 8
+"""How many golden pictures are chosen for their small margin between the first two classes."""
+SMALLEST = 1e-12
+
+
+class Labels:
+    """Targets while pictures are read: int64 [n], positions of the classes."""
+
+    def __init__(self, classes: Sequence[str], count: int) -> None:
+        self._position = {name: index for index, name in enumerate(classes)}
+        self._targets = np.zeros(count, np.int64)
+
+    def put(self, row: int, sample: Sample, picture: Picture, preprocessing: ResolvedPreprocessing) -> None:
+        self._targets[row] = self._position[sample.label]
+
+    def collect(self, rows: Sequence[int]) -> NDArray[np.int64]:
+        return self._targets[list(rows)]
+
+
+def check_classes(pictures: PictureSet) -> None:
+    """Raises RunError when there is nothing to tell apart."""
+    if len(set(pictures.train.targets.tolist())) < 2:
+        raise failure(Reason.DATA_ONE_CLASS, "the training part has pictures of one class only")
+
+
+class LabelAssessment:
+    def __init__(self, classes: Sequence[str], metric: str) -> None:
+        self._classes = classes
+        self._metric = metric
+
+    def golden(self, scores: Scores, pictures: Pictures) -> list[int]:
+        """A picture of each class, then those that were decided most narrowly."""
+        order = np.sort(scores, axis=1)
+        margins = order[:, -1] - order[:, -2]
+        firsts = [int(np.flatnonzero(pictures.targets == label)[0]) for label in np.unique(pictures.targets)]
+        chosen = firsts[: GOLDEN_MOST - GOLDEN_CLOSE]
+        return chosen + [int(index) for index in np.argsort(margins) if int(index) not in chosen][:GOLDEN_CLOSE]
+
+    def label(self, pictures: Pictures, row: int) -> str:
+        return pictures.samples[row].label
+
+    def measure(self, scores: Scores, pictures: Pictures) -> list[MetricValue]:
+        return measure(scores.argmax(axis=1), pictures.targets, len(self._classes), self._metric)
+
+    def worst_classes(self, scores: Scores, pictures: Pictures) -> list[ClassMetric]:
+        return worst_classes(self._confusion(scores, pictures), self._classes)
+
+    def _confusion(self, scores: Scores, pictures: Pictures) -> NDArray[np.int64]:
+        return confusion(scores.argmax(axis=1), pictures.targets, len(self._classes))
+
+    def agreement(self, lower: Scores, float32: Scores) -> NDArray[np.bool_]:
+        return np.asarray(lower.argmax(axis=1) == float32.argmax(axis=1))
+
+    def loss_difference(self, lower: Scores, float32: Scores, parts: Sequence[Pictures]) -> float:
+        """Of the negative log-likelihood of the labels."""
+        targets = np.concatenate([part.targets for part in parts])
+        return float(np.mean(nll_of(lower, targets) - nll_of(float32, targets)))
+
+    def metric_difference(self, lower: Scores, float32: Scores, pictures: Pictures) -> PairedDifference:
+        predicted, wanted = lower.argmax(axis=1), float32.argmax(axis=1)
+        value, low, high = paired(self._metric, predicted, wanted, pictures.targets, len(self._classes))
+        return PairedDifference(name=self._metric, value=value, low=low, high=high)
+
+    def report(self, folder: Path, scores: Scores, pictures: Pictures) -> None:
+        confidences = softmax(scores)
+        plot_confusion(folder / "confusion_matrix.png", self._confusion(scores, pictures), self._classes)
+        plot_mistakes(folder / "worst_mistakes.png", pictures, confidences, self._classes)
+        write_predictions(folder / "predictions.csv", pictures, confidences, self._classes)
+
+
+def nll_of(scores: Scores, targets: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Negative log-likelihood of each picture's label."""
+    likelihood = softmax(scores)[np.arange(len(targets)), targets]
+    return np.asarray(-np.log(np.maximum(likelihood, SMALLEST)))

@@ -1,0 +1,37 @@
+"""What the training loop needs of a task. One implementation per task, chosen by its recipe."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+from autotrain_trainer.data.pictures import Pictures
+
+Target = tuple[Tensor, ...]
+"""The targets of a batch, as tensors whose first axis is the picture."""
+
+
+class Validation(Protocol):
+    """Gathers one pass over the validation part."""
+
+    def add(self, scores: Tensor, *target: Tensor) -> None:
+        """One batch, float32 on the CPU."""
+        ...
+
+    def result(self) -> tuple[float, float]:
+        """The mean loss, and the gate's metric."""
+        ...
+
+
+class Objective(Protocol):
+    """What is learned."""
+
+    def batch(self, pictures: Pictures, rows: Sequence[int], training: bool) -> tuple[Tensor, Target]:
+        """uint8 images [n, height, width, 3] as the network takes them, and their targets; augmented for training."""
+        ...
+
+    def loss(self, scores: Tensor, *target: Tensor) -> Tensor:
+        """The mean loss of a batch, to be differentiated."""
+        ...
+
+    def validation(self) -> Validation: ...

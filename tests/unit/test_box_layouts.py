@@ -9,8 +9,9 @@ from PIL import Image
 from autotrain_api.bundle import ResolvedPreprocessing
 from autotrain_api.names import Reason
 from autotrain_api.trainingjob import Data
+from autotrain_server.preprocess import Picture
 from autotrain_trainer.data.box_tables import box_table
-from autotrain_trainer.data.boxes import CROWD, BoxSample, MarkedBox, box_sample, boxes_at, check_boxes
+from autotrain_trainer.data.boxes import CROWD, BoxTargets, MarkedBox, box_sample, check_boxes, checked
 from autotrain_trainer.data.coco import coco
 from autotrain_trainer.data.leaks import leaks
 from autotrain_trainer.data.samples import Parts
@@ -236,20 +237,15 @@ def test_tables_that_cannot_be_right_are_named_with_the_line(tmp_path: Path, tab
 # --- boxes and their pictures
 
 
-def sample(*corners: tuple[float, float, float, float]) -> BoxSample:
-    boxes = [MarkedBox(box, "cat", f"train.json, annotations[{place}]") for place, box in enumerate(corners)]
-    return box_sample("a.png", bytes, boxes)
-
-
-def sizes(count: int = 1) -> np.ndarray:
-    return np.full((count, 2), SIDE)
+def marked(*corners: tuple[float, float, float, float]) -> list[MarkedBox]:
+    return [MarkedBox(box, "cat", f"train.json, annotations[{place}]") for place, box in enumerate(corners)]
 
 
 def test_boxes_beyond_the_edge_are_cut_off_and_counted() -> None:
-    found = check_boxes([sample((-2, 3, 20, 45), (0, 0, 5, 5))], sizes())
+    found = checked(marked((-2, 3, 20, 45), (0, 0, 5, 5)), SIDE, SIDE)
 
-    assert [box.corners for box in found.samples[0].boxes] == [(0, 3, 20, 40), (0, 0, 5, 5)]
-    assert (found.clipped, found.wrong) == (1, [])
+    assert [box.corners for box in found.boxes] == [(0, 3, 20, 40), (0, 0, 5, 5)]
+    assert check_boxes([found]) == (1, [])
 
 
 @pytest.mark.parametrize(
@@ -266,17 +262,17 @@ def test_boxes_that_cannot_be_right_end_the_run_with_file_and_place(
     corners: tuple[float, float, float, float], wanted: str
 ) -> None:
     with pytest.raises(RunError, match="1 of 1 boxes cannot be right, more than 1%") as caught:
-        check_boxes([sample(corners)], sizes())
+        check_boxes([checked(marked(corners), SIDE, SIDE)])
 
     assert wanted in str(caught.value)
     assert caught.value.reason == Reason.DATA_LAYOUT_INVALID
 
 
 def test_a_few_wrong_boxes_of_many_are_left_out_and_named() -> None:
-    found = check_boxes([sample(*[(0, 0, 5, 5)] * 150, (7, 7, 7, 7))], sizes())
+    found = checked(marked(*[(0, 0, 5, 5)] * 150, (7, 7, 7, 7)), SIDE, SIDE)
 
-    assert len(found.samples[0].boxes) == 150
-    assert found.wrong == ["train.json, annotations[150]: the box (7, 7, 7, 7) has no area"]
+    assert len(found.boxes) == 150
+    assert check_boxes([found]) == (0, ["train.json, annotations[150]: the box (7, 7, 7, 7) has no area"])
 
 
 def test_boxes_move_with_their_letterboxed_picture_and_crowds_have_their_own_label() -> None:
@@ -284,10 +280,12 @@ def test_boxes_move_with_their_letterboxed_picture_and_crowds_have_their_own_lab
     wide = ResolvedPreprocessing(
         height=64, width=64, resize="Letterbox", interpolation="Bilinear", mean=[0, 0, 0], std=[1, 1, 1]
     )
+    targets = BoxTargets(["cat", "dog"], [], 1)
 
-    (found,) = boxes_at([box_sample("a", bytes, boxes)], np.array([[20, 10]]), ["cat", "dog"], wide)
+    targets.put(0, box_sample("a", bytes, boxes), Picture(np.zeros((64, 64, 3), np.uint8), 20, 10), wide)
 
-    assert found.corners.tolist() == [[0, 16, 64, 48], [0, 16, 16, 32]]
+    (found,) = targets.collect([0])
+    assert found.placed.tolist() == [[0, 16, 64, 48], [0, 16, 16, 32]]
     assert found.labels.tolist() == [1, CROWD]
 
 

@@ -14,14 +14,15 @@ from pycocotools.cocoeval import COCOeval
 
 from autotrain_api.outcome import ClassMetric, MetricValue
 from autotrain_server.tasks.boxes import MOST_BOXES, Boxes
+from autotrain_trainer.data.boxes import CROWD
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 """IoU from which a box counts as found; mAP is the mean over them, mAP50 takes the first."""
 RECALLS = np.linspace(0, 1, 101)
 BOOTSTRAP_ROUNDS = 300
+COUNTED_SCORE = 0.05
+"""Boxes with a lower score are not measured: there are many, and they change next to nothing."""
 WORST = 5
-CROWD = -1
-"""The label of a region in which objects are not told apart: neither learned nor counted."""
 
 
 class Known(NamedTuple):
@@ -178,7 +179,9 @@ def measure(matches: Matches, first: str) -> list[MetricValue]:
         low, high = np.percentile([METRICS[name](one) for one in drawn], [2.5, 97.5])
         value = METRICS[name](precisions)
         values.append(
-            MetricValue(name=name, value=value, samples=samples, low=min(float(low), value), high=max(float(high), value))
+            MetricValue(
+                name=name, value=value, samples=samples, low=min(float(low), value), high=max(float(high), value)
+            )
         )
     return values
 
@@ -187,7 +190,9 @@ def paired(metric: str, matches: Matches, other: Matches) -> tuple[float, float,
     """A metric of `matches` minus that of `other` on the same pictures, with its 95 % interval."""
 
     def difference(weights: NDArray[np.float64] | None) -> float:
-        return METRICS[metric](average_precisions(matches, weights)) - METRICS[metric](average_precisions(other, weights))
+        return METRICS[metric](average_precisions(matches, weights)) - METRICS[metric](
+            average_precisions(other, weights)
+        )
 
     values = [difference(weights) for weights in resampled(len(matches[0].positives))]
     low, high = np.percentile(values, [2.5, 97.5])

@@ -1,13 +1,14 @@
 """Objects in a picture: rows of raw scores become boxes with labels, in pixels of the upload."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel
 
-from autotrain_api.bundle import Manifest
+from autotrain_api.bundle import ResolvedPreprocessing
 from autotrain_api.trainingjob import Postprocessing
 from autotrain_server.geometry import boxes_to_image
 from autotrain_server.tasks.base import Scores, Seen, Tensor
@@ -18,7 +19,8 @@ PATH = "/object_detection/validate/"
 SCORE_THRESHOLD = 0.3
 """Boxes with less are not shown. A score is the root of two probabilities, so 0.3 asks for a product of 0.09: an empty
 place has a tenth of that, and precision and recall are about equal there where it was measured."""
-NMS_IOU = Postprocessing().nms_iou
+NMS_IOU = 0.5
+"""Of two boxes of one class with a larger intersection over union, the less certain is the same object again."""
 SCORE_DIGITS = 6
 PIXEL_DIGITS = 2
 """Decimals in JSON."""
@@ -43,9 +45,13 @@ class DetectionAnswer(BaseModel):
 class Detection:
     """Scores: rows of the detector, float32 [n, locations, 4 + 1 + classes]; see boxes.py."""
 
-    def __init__(self, manifest: Manifest) -> None:
-        self.classes = manifest.classes
-        self.preprocessing = manifest.preprocessing
+    quick = False
+
+    def __init__(
+        self, classes: Sequence[str], preprocessing: ResolvedPreprocessing, resolved: dict[str, Any] | None = None
+    ) -> None:
+        self.classes = classes
+        self.preprocessing = preprocessing
 
     def problem(self, scores: Scores) -> str:
         locations = sum(rows * columns for rows, columns in level_sizes(*self._size()))
@@ -117,5 +123,10 @@ class Detection:
         return self.preprocessing.height, self.preprocessing.width
 
     def _decode(self, rows: NDArray[np.float32], settings: Postprocessing | None = None) -> Boxes:
-        least = settings.score_threshold if settings else 0.0
-        return decode(rows, *self._size(), least or SCORE_THRESHOLD, settings.nms_iou if settings else NMS_IOU)
+        least, overlap = (settings.score_threshold, settings.nms_iou) if settings else (None, None)
+        return decode(
+            rows,
+            *self._size(),
+            SCORE_THRESHOLD if least is None else least,
+            NMS_IOU if overlap is None else overlap,
+        )

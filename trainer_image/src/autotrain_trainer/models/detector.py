@@ -6,6 +6,8 @@ Source: Tian et al., "FCOS: A Simple and Strong Anchor-free Object Detector" (ar
 """
 
 from collections import OrderedDict
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +19,10 @@ from autotrain_api.bundle import ResolvedPreprocessing
 from autotrain_api.names import Reason, Stage
 from autotrain_api.run import RunConfig
 from autotrain_api.trainingjob import Model
+from autotrain_trainer.data.fetch import Report
 from autotrain_trainer.failures import RunError
-from autotrain_trainer.model import Network, resolve_preprocessing, try_forward
-create = None
+from autotrain_trainer.initial_weights import load_initial
+from autotrain_trainer.model import Network, create_backbone, resolve_preprocessing, try_forward
 
 BACKBONE_STRIDES = (8, 16, 32)
 SIZE_STEP = 32
@@ -57,22 +60,24 @@ class Detector(nn.Module):
         return self.neck, self.head
 
 
-def build_detector(run: RunConfig, classes: int) -> tuple[Network, ResolvedPreprocessing]:
-    """The untrained detector on its backbone, and how pictures come to its input. Raises RunError."""
+def build(run: RunConfig, classes: int, work: Path, report: Report) -> tuple[Network, ResolvedPreprocessing]:
+    """The detector with fresh heads for `classes`, and how pictures come to its input. Raises RunError."""
     model, wanted = run.recipe.model, run.recipe.preprocessing
     check_size(model)
-    body = create(model, {"features_only": True, "out_indices": levels_of(model)})
-    preprocessing = resolve_preprocessing(
-        body, model, wanted.model_copy(update={"resize": wanted.resize or "Letterbox"})
-    )
-    preprocessing = preprocessing.model_copy(
-        update={side: -(-getattr(preprocessing, side) // SIZE_STEP) * SIZE_STEP for side in ("height", "width")}
-    )
-    detector = Detector(body, body.feature_info.channels(), classes)  # type: ignore[operator, union-attr]
-    network = Network(detector, preprocessing.mean, preprocessing.std)
+    body: Any = create_backbone(model, {"features_only": True, "out_indices": levels_of(model)})
+    load_initial(body, run, work, report)
+    letterboxed = wanted.model_copy(update={"resize": wanted.resize or "Letterbox"})
+    preprocessing = whole_cells(resolve_preprocessing(body, model, letterboxed))
+    network = Network(Detector(body, body.feature_info.channels(), classes), preprocessing.mean, preprocessing.std)
     network.to(memory_format=torch.channels_last)
     try_forward(network, model.backbone, preprocessing.height, preprocessing.width)
     return network, preprocessing
+
+
+def whole_cells(preprocessing: ResolvedPreprocessing) -> ResolvedPreprocessing:
+    """The next size that is a multiple of SIZE_STEP."""
+    height, width = (-(-side // SIZE_STEP) * SIZE_STEP for side in (preprocessing.height, preprocessing.width))
+    return preprocessing.model_copy(update={"height": height, "width": width})
 
 
 def check_size(model: Model) -> None:
@@ -90,8 +95,8 @@ def check_size(model: Model) -> None:
 
 def levels_of(model: Model) -> tuple[int, ...]:
     """Positions of the backbone's features at BACKBONE_STRIDES. Raises RunError."""
-    backbone = create(model.model_copy(update={"pretrained": False}), {"features_only": True})
-    strides = backbone.feature_info.reduction()  # type: ignore[operator, union-attr]
+    backbone: Any = create_backbone(model, {"features_only": True, "pretrained": False})
+    strides = backbone.feature_info.reduction()
     if missing := [stride for stride in BACKBONE_STRIDES if stride not in strides]:
         raise RunError(
             Stage.MODEL,

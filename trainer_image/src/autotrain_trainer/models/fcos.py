@@ -3,30 +3,22 @@
 Source: Tian et al., "FCOS: A Simple and Strong Anchor-free Object Detector" (arXiv:2006.09214).
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 from torchvision.ops import generalized_box_iou_loss, sigmoid_focal_loss
 
-from autotrain_server.tasks.boxes import BOX, locations
+from autotrain_server.tasks.boxes import BOX, STRIDES, locations
+from autotrain_trainer.data.boxes import CROWD
 
 CENTRE_RADIUS = 1.5
 """Locations so many strides around a box's centre learn it."""
 REACH = 8
 """A level learns boxes whose farthest side is at most so many strides away, and more than half as many; the first
 level takes all smaller ones, the last all larger ones."""
-
-
-class BoxTargets(NamedTuple):
-    """The boxes of one picture in pixels of the network's input."""
-
-    corners: Tensor
-    """float32 [m, 4]: x0, y0, x1, y1"""
-    labels: Tensor
-    """int64 [m]"""
+NOBODY = -1
 
 
 class Grid(NamedTuple):
@@ -38,26 +30,43 @@ class Grid(NamedTuple):
     """[locations]"""
 
     @classmethod
-    def of(cls, height: int, width: int, device: torch.device) -> "Grid":
+    def of(cls, height: int, width: int) -> Self:
         points, strides = locations(height, width)
-        return cls(torch.from_numpy(points).to(device), torch.from_numpy(strides).to(device))
+        return cls(torch.from_numpy(points), torch.from_numpy(strides))
+
+    def to(self, device: torch.device) -> "Grid":
+        return Grid(self.points.to(device), self.strides.to(device))
 
 
-def assign(corners: Tensor, grid: Grid) -> Tensor:
-    """For each location the position of its box in `corners` [m, 4], or -1: int64 [locations]."""
-    if not len(corners):
-        return torch.full((len(grid.points),), -1, dtype=torch.long, device=corners.device)
-    distances = sides(grid.points[:, None], corners[None])
-    farthest = distances.amax(dim=2)
-    strides = grid.strides[:, None]
-    lowest = torch.where(strides == grid.strides.min(), 0.0, strides * REACH / 2)
-    highest = torch.where(strides == grid.strides.max(), torch.inf, strides * REACH)
+class Assignment(NamedTuple):
+    """What the locations of one picture learn."""
+
+    box: Tensor
+    """int64 [locations], position of the box, or NOBODY"""
+    ignored: Tensor
+    """bool [locations], in a crowd, where nothing is known"""
+
+
+def assign(corners: Tensor, labels: Tensor, grid: Grid) -> Assignment:
+    """`corners` [m, 4] and `labels` [m] of one picture; labels below 0 are no boxes, CROWD is not background either."""
+    points, strides = grid.points[:, None], grid.strides[:, None]
+    distances = sides(points, corners[None])
+    inside = distances.amin(dim=2, keepdim=False) > 0 if len(corners) else distances.new_zeros(len(points), 0).bool()
+    crowd = (inside & (labels == CROWD)).any(dim=1)
+    real = torch.nonzero(labels >= 0)[:, 0]
+    if not len(real):
+        return Assignment(torch.full_like(crowd, NOBODY, dtype=torch.long), crowd)
+    corners = corners[real]
+    farthest = distances[:, real].amax(dim=2)
+    lowest = torch.where(strides == STRIDES[0], 0.0, strides * REACH / 2)
+    highest = torch.where(strides == STRIDES[-1], torch.inf, strides * REACH)
     centres = (corners[:, :2] + corners[:, 2:]) / 2
-    near = (grid.points[:, None] - centres[None]).abs().amax(dim=2) < CENTRE_RADIUS * strides
-    fits = near & (distances.amin(dim=2) > 0) & (farthest > lowest) & (farthest <= highest)
+    near = (points - centres[None]).abs().amax(dim=2) < CENTRE_RADIUS * strides
+    fits = near & inside[:, real] & (farthest > lowest) & (farthest <= highest)
     areas = (corners[:, 2:] - corners[:, :2]).prod(dim=1)
     smallest, position = torch.where(fits, areas[None], torch.inf).min(dim=1)
-    return torch.where(smallest < torch.inf, position, -1)
+    box = torch.where(smallest < torch.inf, real[position], NOBODY)
+    return Assignment(box, crowd & (box == NOBODY))
 
 
 def sides(points: Tensor, corners: Tensor) -> Tensor:
@@ -65,22 +74,26 @@ def sides(points: Tensor, corners: Tensor) -> Tensor:
     return torch.cat([points - corners[..., :2], corners[..., 2:] - points], dim=-1)
 
 
-def detection_loss(scores: Tensor, targets: Sequence[BoxTargets], grid: Grid) -> Tensor:
-    """The sum of the three losses per location that has a box; `scores` float32 [n, locations, 4 + 1 + classes]."""
-    found = [assign(target.corners, grid) for target in targets]
-    assigned = torch.stack(found) >= 0
-    picture, place = torch.nonzero(assigned, as_tuple=True)
-    corners = torch.cat([target.corners[of[of >= 0]] for target, of in zip(targets, found, strict=True)])
-    labels = torch.cat([target.labels[of[of >= 0]] for target, of in zip(targets, found, strict=True)])
+def detection_loss(scores: Tensor, corners: Tensor, labels: Tensor, grid: Grid) -> Tensor:
+    """The sum of the three losses per location that has a box.
+
+    `scores` float32 [n, locations, 4 + 1 + classes]; `corners` [n, m, 4] and `labels` [n, m], filled up with labels
+    below CROWD.
+    """
+    found = [assign(*one, grid) for one in zip(corners, labels, strict=True)]
+    box = torch.stack([one.box for one in found])
+    known = ~torch.stack([one.ignored for one in found])
+    picture, place = torch.nonzero(box >= 0, as_tuple=True)
+    mine = box[picture, place]
     wanted = torch.zeros_like(scores[..., BOX + 1 :])
-    wanted[picture, place, labels] = 1
-    loss: Tensor = sigmoid_focal_loss(scores[..., BOX + 1 :], wanted, reduction="sum")
-    rows, points, strides = scores[picture, place], grid.points[place], grid.strides[place, None]
-    loss = loss + generalized_box_iou_loss(boxes_of(rows[:, :BOX] * strides, points), corners, reduction="sum")
-    loss = loss + functional.binary_cross_entropy_with_logits(
-        rows[:, BOX], centreness(sides(points, corners)), reduction="sum"
-    )
-    return loss / max(1, len(picture))
+    wanted[picture, place, labels[picture, mine]] = 1
+    focal = sigmoid_focal_loss(scores[..., BOX + 1 :][known], wanted[known], reduction="sum")
+    rows, points, true = scores[picture, place], grid.points[place], corners[picture, mine]
+    said = boxes_of(rows[:, :BOX] * grid.strides[place, None], points)
+    overlap = generalized_box_iou_loss(said, true, reduction="sum")
+    centre = functional.binary_cross_entropy_with_logits(rows[:, BOX], centreness(sides(points, true)), reduction="sum")
+    loss: Tensor = (focal + overlap + centre) / max(1, len(picture))
+    return loss
 
 
 def boxes_of(distances: Tensor, points: Tensor) -> Tensor:
@@ -90,7 +103,5 @@ def boxes_of(distances: Tensor, points: Tensor) -> Tensor:
 
 def centreness(distances: Tensor) -> Tensor:
     """[k] from distances [k, 4]: 1 in the middle of the box, 0 on its sides."""
-    ratios = [
-        distances[:, [low, high]].amin(dim=1) / distances[:, [low, high]].amax(dim=1) for low, high in ((0, 2), (1, 3))
-    ]
-    return (ratios[0] * ratios[1]).clamp(min=0).sqrt()
+    across, down = distances[:, [0, 2]], distances[:, [1, 3]]
+    return (across.amin(1) / across.amax(1) * down.amin(1) / down.amax(1)).clamp(min=0).sqrt()

@@ -17,7 +17,7 @@ from autotrain_api.run import RunConfig
 from autotrain_trainer.data.fetch import Report, fetch_file
 from autotrain_trainer.failures import RunError
 
-PREFIXES = ("", "backbone.", "network.encoder.model.", "body.", "module.", "model.")
+PREFIXES = ("", "backbone.", "network.encoder.model.", "backbone.body.", "module.", "model.")
 """Of a timm model's names: as they are; in bundles of labels, masks and boxes; in checkpoints of other programs."""
 COUNTERS = "num_batches_tracked"
 """Batch normalisation counts its steps; weights of other programs often do not say how many there were."""

@@ -65,7 +65,7 @@ class Network(Trainable):
 def build(run: RunConfig, classes: int, work: Path, report: Report) -> tuple[Network, ResolvedPreprocessing]:
     """The network with a fresh head for `classes`, and how pictures come to its input. Raises RunError."""
     model = run.recipe.model
-    backbone = create_backbone(model, classes)
+    backbone = create_backbone(model, {"num_classes": classes})
     load_initial(backbone, run, work, report)
     preprocessing = resolve_preprocessing(backbone, model, run.recipe.preprocessing)
     network = Network(backbone, preprocessing.mean, preprocessing.std)
@@ -87,9 +87,9 @@ def try_forward(network: Network, name: str, height: int, width: int) -> None:
         raise RunError(Stage.MODEL, Reason.MODEL_INVALID, message) from error
 
 
-def create_backbone(model: Model, classes: int) -> nn.Module:
-    """timm's model. Raises RunError with MODEL_INVALID or PRETRAINED_WEIGHTS_UNAVAILABLE."""
-    options: dict[str, Any] = {"pretrained": from_hub(model), "num_classes": classes}
+def create_backbone(model: Model, wanted: dict[str, Any]) -> nn.Module:
+    """timm's model with the options `wanted`. Raises RunError with MODEL_INVALID or PRETRAINED_WEIGHTS_UNAVAILABLE."""
+    options = {"pretrained": from_hub(model)} | wanted
     if model.image_size is not None:
         try:
             return _create(model, options | {"img_size": model.image_size})

@@ -35,7 +35,12 @@ def read_parts(folder: Path, data: Data) -> Parts:
 
 def classes_of(samples: Iterable[Sample], data: Data) -> list[str]:
     """The classes in the order of the model's outputs: the spec's, else sorted naturally. Raises RunError."""
-    found = sorted(sorted({sample.label for sample in samples}), key=natural)
+    return class_order({sample.label for sample in samples}, data)
+
+
+def class_order(names: set[str], data: Data) -> list[str]:
+    """The same of the names that the data has. Raises RunError."""
+    found = sorted(sorted(names), key=natural)
     if unreadable := [name for name in found if name != printable(name)]:
         raise failure(
             Reason.DATA_LAYOUT_INVALID, f"class names must be UTF-8; rename the folders {', '.join(unreadable[:SHOWN])}"
@@ -69,7 +74,7 @@ def descend(folder: Path, data: Data) -> Path:
     return folder
 
 
-def _part(root: Path, name: str, what: str, file: bool = False) -> Path:
+def part_of(root: Path, name: str, what: str, file: bool = False) -> Path:
     """The folder (or file) that the spec names, inside of the data. Raises RunError."""
     path = (root / name).resolve()
     if not path.is_relative_to(root.resolve()):
@@ -88,13 +93,13 @@ def _part(root: Path, name: str, what: str, file: bool = False) -> Path:
 
 def image_folder(root: Path, data: Data) -> Parts:
     """train/<class>/*.jpg, validation/<class>/*.jpg; without a train folder the root itself holds the classes."""
-    train = _part(root, data.train, "train") if data.train else root / "train"
+    train = part_of(root, data.train, "train") if data.train else root / "train"
     if not train.is_dir():
         train = root
-    validation = _part(root, data.validation, "validation") if data.validation else None
+    validation = part_of(root, data.validation, "validation") if data.validation else None
     if validation is None:
         validation = next((root / name for name in VALIDATION_NAMES if (root / name).is_dir()), None)
-    test = _part(root, data.test, "test") if data.test else None
+    test = part_of(root, data.test, "test") if data.test else None
     others = {path.resolve() for path in (validation, test) if path is not None}
     parts = Parts(
         _class_folders(train, root, others),
@@ -115,15 +120,15 @@ def _class_folders(part: Path, root: Path, others: set[Path]) -> list[Sample]:
         Sample(printable(file.relative_to(root).as_posix()), folder.name, file.read_bytes)
         for folder in folders
         for file in sorted(folder.rglob("*"))
-        if file.suffix.lower() in SUFFIXES and not _hidden(file.relative_to(folder)) and file.is_file()
+        if file.suffix.lower() in SUFFIXES and not hidden(file.relative_to(folder)) and file.is_file()
     ]
 
 
 def _is_class(path: Path) -> bool:
-    return path.is_dir() and not _hidden(Path(path.name))
+    return path.is_dir() and not hidden(Path(path.name))
 
 
-def _hidden(path: Path) -> bool:
+def hidden(path: Path) -> bool:
     return any(part.startswith((".", "__MACOSX")) for part in path.parts)
 
 
@@ -132,19 +137,25 @@ def _hidden(path: Path) -> bool:
 
 def table(root: Path, data: Data) -> Parts:
     """train.csv with the columns image and label; paths are relative to the table or to the data."""
-    train = _part(root, data.train, "train", file=True) if data.train else _only_table(root)
-    validation = _part(root, data.validation, "validation", file=True) if data.validation else None
-    if validation is None and not data.train:
-        candidates = (root / f"{name}.csv" for name in VALIDATION_NAMES)
-        validation = next((path for path in candidates if path.is_file() and path != train), None)
+    train, validation, test = tables_of(root, data)
     parts = Parts(
         _rows(train, root, data),
         _rows(validation, root, data) if validation else [],
-        _rows(_part(root, data.test, "test", file=True), root, data) if data.test else [],
+        _rows(test, root, data) if test else [],
     )
     if not parts.train:
         raise failure(Reason.DATA_EMPTY, f"{train.name} has no rows")
     return parts
+
+
+def tables_of(root: Path, data: Data) -> tuple[Path, Path | None, Path | None]:
+    """The tables of the training, validation and test part. Raises RunError."""
+    train = part_of(root, data.train, "train", file=True) if data.train else _only_table(root)
+    validation = part_of(root, data.validation, "validation", file=True) if data.validation else None
+    if validation is None and not data.train:
+        candidates = (root / f"{name}.csv" for name in VALIDATION_NAMES)
+        validation = next((path for path in candidates if path.is_file() and path != train), None)
+    return train, validation, part_of(root, data.test, "test", file=True) if data.test else None
 
 
 def _only_table(root: Path) -> Path:
@@ -159,7 +170,7 @@ def _only_table(root: Path) -> Path:
 
 def _rows(path: Path, root: Path, data: Data) -> list[Sample]:
     image, label, group = data.image_column or "image", data.label_column or "label", data.group_column
-    columns, rows = _read_table(path)
+    columns, rows = read_table(path)
     for column in filter(None, (image, label, group)):
         if column not in columns:
             raise failure(
@@ -168,7 +179,7 @@ def _rows(path: Path, root: Path, data: Data) -> list[Sample]:
             )
     samples, missing = [], []
     for number, row in enumerate(rows, start=2):
-        file_path = _picture(path.parent, root, row[image] or "")
+        file_path = picture_in((path.parent, root), row[image] or "", root)
         if file_path is None:
             missing.append(f"line {number}: {row[image]!r}")
         elif not (row[label] or "").strip():
@@ -183,7 +194,7 @@ def _rows(path: Path, root: Path, data: Data) -> list[Sample]:
     return samples
 
 
-def _read_table(path: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
+def read_table(path: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
     """Column names and rows. Raises RunError."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -193,11 +204,13 @@ def _read_table(path: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
         raise failure(Reason.DATA_LAYOUT_INVALID, f"{path.name} is not a table in UTF-8: {error}") from error
 
 
-def _picture(folder: Path, root: Path, name: str) -> Path | None:
-    for base in (folder, root):
+def picture_in(bases: Iterable[Path], name: str, root: Path) -> Path | None:
+    """The file called `name` in the first of the folders that has it, inside of the data."""
+    inside = root.resolve()
+    for base in bases:
         try:
             path = (base / name).resolve()
-            if name and path.is_relative_to(root.resolve()) and path.is_file():
+            if name and path.is_relative_to(inside) and path.is_file():
                 return path
         except (OSError, ValueError):  # no name of a file: too long, or with a null byte
             continue

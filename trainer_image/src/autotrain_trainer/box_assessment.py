@@ -40,7 +40,7 @@ class BoxAssessment:
         chosen: dict[int, None] = {}
         for label in range(len(self._classes)):
             having = (row for row, truth in enumerate(pictures.targets) if label in truth.labels)
-            chosen |= dict.fromkeys([row for row in having][:1])
+            chosen |= dict.fromkeys(list(having)[:1])
         return [*chosen, *(row for row in range(len(pictures)) if row not in chosen)][:most]
 
     def label(self, pictures: Pictures, row: int) -> str:

@@ -99,7 +99,8 @@ class BoxObjective:
         return varied, (moved, kept)
 
     def loss(self, scores: Tensor, *target: Tensor) -> Tensor:
-        return detection_loss(scores, *target, self._grid.to(scores.device))
+        corners, labels = target
+        return detection_loss(scores, corners, labels, self._grid.to(scores.device))
 
     def validation(self) -> "BoxValidation":
         return BoxValidation(self)

@@ -27,7 +27,7 @@ from autotrain_trainer.history import History
 from autotrain_trainer.output import output_folder, work_folder
 from autotrain_trainer.precision import calibration_of, measure_precisions, sample_of
 from autotrain_trainer.prepared import Prepared
-from autotrain_trainer.report import model_card, write_curves
+from autotrain_trainer.report import class_table, model_card, write_curves
 
 READABLE = 0o644
 """Serving pods may run as another user."""
@@ -91,7 +91,9 @@ def make_bundle(run: RunConfig, ready: Prepared, history: History) -> Succeeded:
         files={},
         created=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
-    (partial / bundle.REPORT / "model_card.md").write_text(model_card(manifest, pictures.damaged), encoding="utf-8")
+    report = partial / bundle.REPORT
+    card = model_card(manifest, pictures.damaged, class_table(report))
+    (report / "model_card.md").write_text(card, encoding="utf-8")
     digest = finish(partial, output, manifest)
     worst = assessment.worst_classes(scores, published)
     return Succeeded(bundle_sha256=digest, metrics=manifest.metrics, worst_classes=worst)

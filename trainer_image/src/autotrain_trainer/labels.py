@@ -15,8 +15,9 @@ from autotrain_server.tasks.classification import softmax
 from autotrain_trainer.data.fetch import failure
 from autotrain_trainer.data.pictures import Pictures, PictureSet
 from autotrain_trainer.data.samples import Sample
-from autotrain_trainer.measure import confusion, measure, paired, worst_classes
-from autotrain_trainer.report import plot_confusion, plot_mistakes, write_predictions
+from autotrain_trainer.label_report import plot_confusion, plot_mistakes, write_classes, write_predictions
+from autotrain_trainer.measure import class_shares, confusion, measure, paired, worst_classes
+from autotrain_trainer.report import PER_CLASS
 
 GOLDEN_MOST = 64
 GOLDEN_CLOSE = 8
@@ -84,7 +85,9 @@ class LabelAssessment:
 
     def report(self, folder: Path, scores: Scores, pictures: Pictures) -> None:
         confidences = softmax(scores)
-        plot_confusion(folder / "confusion_matrix.png", self._confusion(scores, pictures), self._classes)
+        counts = self._confusion(scores, pictures)
+        plot_confusion(folder / "confusion_matrix.png", counts, self._classes)
+        write_classes(folder / PER_CLASS, self._classes, class_shares(counts), counts.sum(axis=1))
         plot_mistakes(folder / "worst_mistakes.png", pictures, confidences, self._classes)
         write_predictions(folder / "predictions.csv", pictures, confidences, self._classes)
 

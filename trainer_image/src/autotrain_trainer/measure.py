@@ -32,6 +32,16 @@ def macro_f1(counts: NDArray[np.int64]) -> float:
     return float(np.mean(2 * hits[present] / sums[present])) if present.any() else 0.0
 
 
+def class_shares(counts: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    """Precision, recall and F1 of each class; NaN where nothing was predicted, or labelled, as it."""
+    hits, said, labelled = np.diag(counts), counts.sum(axis=0), counts.sum(axis=1)
+    parts = {"precision": (hits, said), "recall": (hits, labelled), "f1": (2 * hits, said + labelled)}
+    return {
+        name: np.divide(part, whole, out=np.full(len(counts), np.nan), where=whole > 0)
+        for name, (part, whole) in parts.items()
+    }
+
+
 METRICS = {"accuracy": accuracy, "macroF1": macro_f1}
 
 

@@ -1,16 +1,12 @@
-"""What the run leaves for people: plots, a table of predictions and a model card, in the bundle's report/."""
+"""What every run leaves for people, in the bundle's report/: how the training went, and a model card."""
 
 import csv
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib as mpl
-import numpy as np
-from numpy.typing import NDArray
 
 from autotrain_api.bundle import Manifest
-from autotrain_trainer.data.pictures import Pictures
 from autotrain_trainer.history import History
 
 mpl.use("Agg")
@@ -18,9 +14,9 @@ from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 mpl.rcParams["text.parse_math"] = False  # a class may be called "$"
-MOST_CLASSES_NAMED = 60
-MISTAKES = 16
-COLUMNS = 4
+CLASSES_TOLD = 100
+PER_CLASS = "per_class.csv"
+"""A table that tasks may leave in report/: the class first, its figures after it."""
 
 
 def write_curves(folder: Path, history: History) -> None:
@@ -66,54 +62,9 @@ def plot_finder(path: Path, rates: list[float], losses: list[float], chosen: flo
     save(figure, path)
 
 
-def plot_confusion(path: Path, counts: NDArray[np.int64], classes: Sequence[str]) -> None:
-    """Shares of each true class, by prediction."""
-    side = min(16.0, 3 + 0.35 * len(classes))
-    figure, axes = pyplot.subplots(figsize=(side + 1, side), layout="compressed")
-    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
-    figure.colorbar(axes.imshow(shares, cmap="Blues", vmin=0, vmax=1), label="share of the true class")
-    axes.set(xlabel="predicted", ylabel="true")
-    if len(classes) <= MOST_CLASSES_NAMED:
-        axes.set_xticks(range(len(classes)), classes, rotation=90)
-        axes.set_yticks(range(len(classes)), classes)
-    if len(classes) <= MOST_CLASSES_NAMED // 3:
-        for (row, column), count in np.ndenumerate(counts):
-            if count:
-                colour = "white" if shares[row, column] > 0.5 else "black"
-                axes.text(column, row, str(count), ha="center", va="center", fontsize=8, color=colour)
-    save(figure, path)
-
-
-def plot_mistakes(path: Path, pictures: Pictures, confidences: NDArray[np.float64], classes: Sequence[str]) -> None:
-    """The pictures in which the model believed most firmly in something wrong."""
-    predicted = confidences.argmax(axis=1)
-    wrong = np.flatnonzero(predicted != pictures.targets)
-    worst = wrong[np.argsort(-confidences[wrong].max(axis=1))][:MISTAKES]
-    rows = max(1, math.ceil(len(worst) / COLUMNS))
-    figure, axes = pyplot.subplots(rows, COLUMNS, figsize=(8, 2.2 * rows + 0.4), layout="constrained")
-    for place in axes.flat:
-        place.axis("off")
-    for place, index in zip(axes.flat, worst, strict=False):
-        place.imshow(pictures.pixels[index])
-        true, said = classes[pictures.targets[index]], classes[predicted[index]]
-        place.set_title(f"{true} taken for {said}\n{confidences[index].max():.2f}", fontsize=8)
-    figure.suptitle(f"{len(wrong)} mistakes in {len(pictures)} pictures" if len(wrong) else "no mistakes")
-    save(figure, path)
-
-
 def save(figure: Figure, path: Path) -> None:
     figure.savefig(path, dpi=110, metadata={"Software": None})
     pyplot.close(figure)
-
-
-def write_predictions(path: Path, pictures: Pictures, confidences: NDArray[np.float64], classes: Sequence[str]) -> None:
-    """One row per picture: name, label, prediction, confidence."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["image", "label", "prediction", "confidence"])
-        for sample, row in zip(pictures.samples, confidences, strict=True):
-            top = int(row.argmax())
-            writer.writerow([sample.name, sample.label, classes[top], f"{row[top]:.6f}"])
 
 
 def _words(value: object) -> str:
@@ -123,8 +74,32 @@ def _words(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def model_card(manifest: Manifest, damaged: Sequence[str]) -> str:
-    """The model in words, as Markdown."""
+def class_table(report: Path) -> str:
+    """The task's table of classes as Markdown; empty when there is none."""
+    path = report / PER_CLASS
+    if not path.is_file():
+        return ""
+    with path.open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    told = [[_name(name), *map(_figure, figures)] for name, *figures in rows[:CLASSES_TOLD]]
+    lines = [header, ["---"] * len(header), *told]
+    text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    left = f"\n\n{len(rows) - CLASSES_TOLD} more are in {PER_CLASS}." if len(rows) > CLASSES_TOLD else ""
+    return f"{text}{left}\n"
+
+
+def _name(text: str) -> str:
+    """A class, without what Markdown would take for a border or an end."""
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _figure(text: str) -> str:
+    """A count as it is, a share in four digits."""
+    return text if text.isdecimal() else f"{float(text):.4f}" if text else "-"
+
+
+def model_card(manifest: Manifest, damaged: Sequence[str], classes: str = "") -> str:
+    """The model in words, as Markdown; `classes` is the table of classes."""
     metrics = "\n".join(
         f"| {metric.name} | {metric.value:.4f} | {metric.low:.4f} to {metric.high:.4f} | {metric.samples} |"
         for metric in manifest.metrics
@@ -147,6 +122,8 @@ Classes: {", ".join(manifest.classes)}.
 {metrics}
 
 Measured through the server's own code, in Float32, on pictures that were not trained on.
+
+{classes}
 Lower precisions beside it:
 
 {precisions or "- none was measured"}

@@ -11,29 +11,33 @@ from typing import Any
 from pydantic import BaseModel
 
 from autotrain_api.bundle import Manifest, ResolvedPreprocessing
-from autotrain_server.tasks import classification, detection, segmentation
+from autotrain_server.tasks import classification, detection, multilabel, segmentation
 from autotrain_server.tasks.base import Scores as Scores
 from autotrain_server.tasks.base import Seen as Seen
 from autotrain_server.tasks.base import Task as Task
 from autotrain_server.tasks.base import Tensor as Tensor
 from autotrain_server.tasks.classification import Classification, ClassificationAnswer
 from autotrain_server.tasks.detection import Detection, DetectionAnswer
+from autotrain_server.tasks.multilabel import MultiLabel, MultiLabelAnswer
 from autotrain_server.tasks.segmentation import Segmentation, SegmentationAnswer
 
 Made = Callable[[Sequence[str], ResolvedPreprocessing, dict[str, Any]], Task]
 TASKS: dict[str, Made] = {
     "Classification": Classification,
+    "MultiLabelClassification": MultiLabel,
     "ObjectDetection": Detection,
     "Segmentation": Segmentation,
 }
 PATHS = {
     "Classification": classification.PATH,
+    "MultiLabelClassification": multilabel.PATH,
     "ObjectDetection": detection.PATH,
     "Segmentation": segmentation.PATH,
 }
 """Where a task answers, besides /validate."""
 BODIES: dict[str, type[BaseModel]] = {
     "Classification": ClassificationAnswer,
+    "MultiLabelClassification": MultiLabelAnswer,
     "ObjectDetection": DetectionAnswer,
     "Segmentation": SegmentationAnswer,
 }

@@ -94,7 +94,7 @@ def ious(one: Floats, others: Floats) -> Floats:
     sides = np.minimum(one[2:], others[:, 2:]) - np.maximum(one[:2], others[:, :2])
     both = sides.clip(min=0).prod(axis=1)
     areas = (others[:, 2:] - others[:, :2]).prod(axis=1) + (one[2:] - one[:2]).prod() - both
-    return np.divide(both, areas, out=np.zeros_like(both), where=areas > 0)
+    return np.asarray(np.divide(both, areas, out=np.zeros_like(both), where=areas > 0))
 
 
 def paired_ious(one: Boxes, other: Boxes) -> float:

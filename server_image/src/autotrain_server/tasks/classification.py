@@ -30,8 +30,8 @@ class ClassificationAnswer(BaseModel):
     top: list[Top]
 
 
-class Classification:
-    """Scores: logits, float32 [n, classes]."""
+class OfLogits:
+    """What tasks share whose scores are logits, float32 [n, classes]."""
 
     quick = True
     draws = False
@@ -54,14 +54,14 @@ class Classification:
 
     drift = difference
 
+    def draw(self, image: Image.Image, answer: Any) -> Image.Image:
+        return image
+
+
+class Classification(OfLogits):
     def answer(self, seen: Seen, settings: Postprocessing) -> ClassificationAnswer:
         confidences = softmax(seen.scores)
-        order = np.argsort(-confidences, kind="stable")[: settings.top_k]
-        names = [self.classes[int(position)] for position in order]
-        top = [
-            Top(label=settings.labels.get(name, name), confidence=round(float(confidences[position]), DIGITS))
-            for name, position in zip(names, order, strict=True)
-        ]
+        top = named(likeliest(confidences)[: settings.top_k], confidences, self.classes, settings)
         return ClassificationAnswer(prediction=top[0].label, confidence=top[0].confidence, top=top)
 
     def labels(self, answer: ClassificationAnswer) -> list[str]:
@@ -84,8 +84,23 @@ class Classification:
         }
         return {name: (*form, values[name]) for name, form in self.tensors(len(answers)).items()}
 
-    def draw(self, image: Image.Image, answer: ClassificationAnswer) -> Image.Image:
-        return image
+
+def likeliest(confidences: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Positions of the classes, the likeliest first; of two alike the first in the order of classes."""
+    return np.argsort(-confidences, kind="stable")
+
+
+def named(
+    positions: NDArray[np.intp], confidences: NDArray[np.float64], classes: Sequence[str], settings: Postprocessing
+) -> list[Top]:
+    """These classes, under the names that are shown."""
+    return [
+        Top(
+            label=settings.labels.get(classes[position], classes[position]),
+            confidence=round(float(confidences[position]), DIGITS),
+        )
+        for position in positions.tolist()
+    ]
 
 
 def softmax(logits: Scores) -> NDArray[np.float64]:

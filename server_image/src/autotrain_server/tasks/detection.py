@@ -46,6 +46,7 @@ class Detection:
     """Scores: rows of the detector, float32 [n, locations, 4 + 1 + classes]; see boxes.py."""
 
     quick = False
+    draws = True
 
     def __init__(
         self, classes: Sequence[str], preprocessing: ResolvedPreprocessing, resolved: dict[str, Any] | None = None
@@ -116,7 +117,7 @@ class Detection:
             "label": ("BYTES", [len(answers), most], [box.label for box in every]),
         }
 
-    def draw(self, image: Image.Image, answer: DetectionAnswer) -> Image.Image | None:
+    def draw(self, image: Image.Image, answer: DetectionAnswer) -> Image.Image:
         return draw_boxes(image, [(box.label, box.confidence, box.box) for box in answer.boxes])
 
     def _size(self) -> tuple[int, int]:

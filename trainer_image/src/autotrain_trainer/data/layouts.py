@@ -35,7 +35,12 @@ def read_parts(folder: Path, data: Data) -> Parts:
 
 def classes_of(samples: Iterable[Sample], data: Data) -> list[str]:
     """The classes in the order of the model's outputs: the spec's, else sorted naturally. Raises RunError."""
-    found = sorted(sorted({sample.label for sample in samples}), key=natural)
+    return class_order({sample.label for sample in samples}, data)
+
+
+def class_order(names: set[str], data: Data) -> list[str]:
+    """The same of the names that the data has. Raises RunError."""
+    found = sorted(sorted(names), key=natural)
     if unreadable := [name for name in found if name != printable(name)]:
         raise failure(
             Reason.DATA_LAYOUT_INVALID, f"class names must be UTF-8; rename the folders {', '.join(unreadable[:SHOWN])}"

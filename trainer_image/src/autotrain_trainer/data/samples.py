@@ -1,6 +1,6 @@
 """A labelled picture that is not read yet, and the parts of a data set."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 
@@ -19,6 +19,6 @@ class Sample:
 class Parts:
     """What the layout found. `validation` and `test` are empty when there are no such parts: then the split makes them."""
 
-    train: list[Sample]
-    validation: list[Sample] = field(default_factory=list)
-    test: list[Sample] = field(default_factory=list)
+    train: Sequence[Sample]
+    validation: Sequence[Sample] = field(default_factory=list)
+    test: Sequence[Sample] = field(default_factory=list)

@@ -7,7 +7,10 @@ from autotrain_api.outcome import Failed
 
 HINTS = {
     Reason.INVALID_SPEC: "Correct the field that the message names.",
-    Reason.DATA_NOT_FOUND: "Check spec.data.uri: does it open from inside the cluster?",
+    Reason.DATA_NOT_FOUND: (
+        "Check spec.data.uri (or model.initialWeights.uri): does it open from inside the cluster, with the keys of "
+        "spec.data.secretRef?"
+    ),
     Reason.DATA_NOT_READABLE: "Check spec.data.uri and the network or volume behind it; apply again when it is back.",
     Reason.DATA_DIGEST_MISMATCH: "The archive is not the pinned one: update spec.data.sha256, or restore the archive.",
     Reason.DATA_ARCHIVE_INVALID: "Give an archive that `tar -t` or `unzip -l` can list, or a folder.",

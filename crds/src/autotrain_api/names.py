@@ -38,6 +38,7 @@ CONFIG_PATH = "/etc/autotrain"
 MODELS_PATH = "/mnt/models"
 DATA_PATH = "/mnt/data"
 WEIGHTS_PATH = "/mnt/weights"
+CACHE_PATH = "/mnt/cache"
 RUN_FILE = "run.yaml"
 TERMINATION_LOG = "/dev/termination-log"
 TERMINATION_BYTES = 3_500

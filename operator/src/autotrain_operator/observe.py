@@ -52,8 +52,8 @@ class Observer:
         self._kube = kube
         self._session = session
 
-    async def observe(self, obj: Object, claim: str) -> Observed:
-        """`claim` is the name of the models' PVC."""
+    async def observe(self, obj: Object, claim: str | None) -> Observed:
+        """`claim` is the name of the models' PVC; None when there is none to look at."""
         namespace, name, uid = (obj["metadata"][key] for key in ("namespace", "name", "uid"))
         labels = {names.LABEL_JOB: name}
         jobs, maps, deployment, service, budget, pvc = await asyncio.gather(
@@ -62,7 +62,7 @@ class Observer:
             self._kube.find("Deployment", namespace, name),
             self._kube.find("Service", namespace, name),
             self._kube.find("PodDisruptionBudget", namespace, name),
-            self._kube.find("PersistentVolumeClaim", namespace, claim),
+            self._claim(namespace, claim),
         )
         seen = Observed(
             jobs=[job for job in jobs if owner_uid(job) == uid],
@@ -77,6 +77,9 @@ class Observer:
         await self._see_training(seen, namespace, name, recorded)
         await self._see_serving(seen, namespace, name)
         return seen
+
+    async def _claim(self, namespace: str, name: str | None) -> Object | None:
+        return await self._kube.find("PersistentVolumeClaim", namespace, name) if name is not None else None
 
     async def _see_training(self, seen: Observed, namespace: str, name: str, recorded: list[Object]) -> None:
         done = {attempt["job"] for attempt in recorded if attempt["result"] not in ("Running",)}

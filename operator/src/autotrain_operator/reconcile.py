@@ -61,7 +61,7 @@ class Reconciler:
     async def _decide(self, key: Key, obj: Object) -> plan.Step:
         uid = obj["metadata"]["uid"]
         spec = plan.readable_spec(obj)
-        claim = storage.models_of(Owner(*key, uid), spec).claim if spec else ""
+        claim = storage.models_of(Owner(*key, uid), spec).claim if spec else None
         seen = await self._observer.observe(obj, claim)
         refused_uid, refusal = self._refusals.get(key, ("", None))
         seen.refusal = refusal if refused_uid == uid else None

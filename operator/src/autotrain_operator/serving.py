@@ -70,13 +70,18 @@ def template(owner: Owner, spec: Spec, served: Served, settings: Settings, toget
     }
     if serving.gpus:
         environment["AUTOTRAIN_GPUS"] = str(serving.gpus)
-    mounts = [{"name": "models", "mountPath": names.MODELS_PATH, "readOnly": True}]
+    mounts: list[Object] = []
+    volumes: list[Object] = []
+    if models.claim is not None:
+        mounts.append({"name": "models", "mountPath": names.MODELS_PATH, "readOnly": True})
+        volumes.append(storage.claim_volume("models", models.claim))
     image = serving.image or settings.server_image
-    server = pods.container(CONTAINER, image, serving, settings, environment, mounts)
+    secrets = storage.secrets_of_serving(spec)
+    server = pods.container(CONTAINER, image, serving, settings, environment, mounts, secrets)
     server |= probes(spec.policy.deadlines.rollout_seconds)
     if wanted := pods.with_gpus(pods.resources(serving, settings.serving_resources), serving.gpus, settings):
         server["resources"] = wanted
-    body = pods.pod_spec(serving, settings, server, [storage.claim_volume("models", models.claim)])
+    body = pods.pod_spec(serving, settings, server, volumes)
     if together:
         body["affinity"] = pods.together(serving.affinity, owner)
     labels = {**serving.labels, **owner.labels(names.COMPONENT_SERVING), names.LABEL_REVISION: served.revision}

@@ -2,6 +2,7 @@
 
 import hashlib
 import http.server
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,13 +74,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Quiet."""
 
 
+def environment(url: str) -> dict[str, str]:
+    """Leads to it, with an account that needs no token."""
+    account = {"gcs_base_url": url, "disable_oauth": True, "client_email": "", "private_key": "", "private_key_id": ""}
+    return {"GOOGLE_BASE_URL": url, "GOOGLE_SERVICE_ACCOUNT_KEY": json.dumps(account)}
+
+
 @contextmanager
-def google_store(objects: dict[str, bytes]) -> Iterator[str]:
-    """The URL of a bucket's home with these objects; what is written appears in them."""
+def google_store(objects: dict[str, bytes]) -> Iterator[dict[str, str]]:
+    """The environment of whoever uses a store with these objects; what is written appears in them."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, objects))
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield environment(f"http://127.0.0.1:{server.server_port}")
     finally:
         server.shutdown()
         server.server_close()

@@ -1,10 +1,8 @@
 """Data from object stores, against a real S3 API: whole and right, or an error that says what to do."""
 
 import hashlib
-import os
 import random
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +11,8 @@ import pytest
 from autotrain_api.names import ExitCode, Reason
 from autotrain_trainer.data.fetch import fetch, fetch_file
 from autotrain_trainer.failures import RunError
-from object_store import ENVIRONMENT, SETTINGS, Bucket, Way, environment, python, way_to
+from google_store import google_store
+from object_store import environment, python
 from unit.test_fetch import PICTURES, tar_of
 
 LARGE = random.Random(17).randbytes(5 << 20)
@@ -28,16 +27,10 @@ def silent(_: str) -> None:
     """Nobody listens."""
 
 
-@pytest.fixture
-def way(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Iterator[Way]:
-    """The way to the store, which the environment of this process leads to."""
-    for name in [name for name in os.environ if name.startswith(SETTINGS)]:
-        monkeypatch.delenv(name)
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits before trying again."""
     monkeypatch.setattr("autotrain_trainer.data.fetch.FIRST_WAIT_SECONDS", 0.0)
-    with way_to(bucket.port) as made:
-        for name, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL": made.url}.items():
-            monkeypatch.setenv(name, value)
-        yield made
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -95,11 +88,9 @@ def test_weights_come_through_the_same_door(bucket, way, tmp_path):
 
 
 def test_google_s_stores_are_read_through_their_own_api(tmp_path, monkeypatch):
-    from google_store import google_store
-
-    with google_store({"archive/pets.tar": tar_of(PICTURES, "w"), "folder/a/1.png": b"1"}) as url:
-        monkeypatch.setenv("GOOGLE_BASE_URL", url)
-        monkeypatch.setenv("GOOGLE_SKIP_SIGNATURE", "true")
+    with google_store({"archive/pets.tar": tar_of(PICTURES, "w"), "folder/a/1.png": b"1"}) as settings:
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
         archive = files_of(fetch("gs://lab/archive/pets.tar", "", tmp_path / "one", silent))
         folder = files_of(fetch("gs://lab/folder", "", tmp_path / "two", silent))
 

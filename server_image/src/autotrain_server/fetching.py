@@ -97,7 +97,7 @@ def _copy(store: Any, uri: str, name: str, sha256: str, folder: Path) -> None:
     """One file, in parts, with its digest. Raises BundleError."""
     import obstore
 
-    path = folder / _inside(name)
+    path = folder / inside(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
     with _told(uri, name, f"{name} is missing at {uri}"), path.open("wb") as file:
@@ -121,7 +121,7 @@ def _told(uri: str, name: str, absent: str) -> Iterator[None]:
         raise BundleError(Reason.BUNDLE_UNREACHABLE, name, str(error), HINT) from error
 
 
-def _inside(name: str) -> PurePosixPath:
+def inside(name: str) -> PurePosixPath:
     """The name of a file in the bundle as a path that stays there. Raises BundleError."""
     path = PurePosixPath(name)
     if not name or path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:

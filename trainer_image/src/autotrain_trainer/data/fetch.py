@@ -19,7 +19,8 @@ from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from autotrain_api.names import Reason, Stage
-from autotrain_trainer.failures import RunError
+from autotrain_trainer.failures import VOLUME_ERRORS, RunError
+from autotrain_trainer.retrying import Answer, GaveUpError, retry
 
 CHUNK = 1 << 20
 DOWNLOAD_ATTEMPTS = 5
@@ -37,8 +38,6 @@ DAMAGED = (
     RuntimeError,  # an encrypted zip, or a compression that Python does not know
 )
 """What reading an archive raises when it is not whole."""
-VOLUME_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM)
-"""Not the archive's fault."""
 REMOTE_SCHEMES = ("http", "https", "s3", "gs", "hf")
 CHANGES = 3
 Report = Callable[[str], None]
@@ -133,30 +132,19 @@ def bring(uri: str, target: Path, report: Report) -> tuple[str, Path]:
     )
 
 
-def persist(step: Callable[[], None], progress: Callable[[], int], uri: str, report: Report) -> None:
-    """Do `step` until it is done. An attempt that got a good part further is not counted. Raises RunError.
+def persist(step: Callable[[], Answer], progress: Callable[[], int], uri: str, report: Report) -> Answer:
+    """What `step` returns, tried again while the place of `uri` is in trouble. Raises RunError and ChangedError.
 
-    `progress` is the number of bytes so far. ChangedError, RunError and what is wrong with the disk are not tried again.
+    `progress` is the number of bytes so far: an attempt that got a good part further is not counted.
     """
-    attempt, best = 0, progress()
-    while True:
-        try:
-            return step()
-        except (ChangedError, RunError):
-            raise
-        except Exception as error:
-            if isinstance(error, OSError) and error.errno in VOLUME_ERRORS:
-                raise
-            last = error
-        attempt = 1 if progress() - best >= CHUNK else attempt + 1
-        best = max(best, progress())
-        words = f"{type(last).__name__}: {last}"
-        if attempt >= DOWNLOAD_ATTEMPTS:
-            raise failure(
-                Reason.DATA_NOT_READABLE, f"{uri}: gave up after {DOWNLOAD_ATTEMPTS} attempts: {words}"
-            ) from last
-        report(f"download interrupted ({type(last).__name__}), trying again")
-        threading.Event().wait(FIRST_WAIT_SECONDS * 2 ** (attempt - 1))
+
+    def again(error: Exception) -> None:
+        report(f"download interrupted ({type(error).__name__}), trying again")
+
+    try:
+        return retry(step, DOWNLOAD_ATTEMPTS, FIRST_WAIT_SECONDS, again, (ChangedError, RunError), progress)
+    except GaveUpError as error:
+        raise failure(Reason.DATA_NOT_READABLE, f"{uri}: {error}") from error
 
 
 def told_progress(have: int, size: int | None) -> str:

@@ -137,16 +137,14 @@ def locate_in_hub(uri: str) -> HubFiles:
     api = HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None)
     kind, name = ("dataset" if place["kind"] == "datasets" else "model"), place["repo"]
     path = unquote(place["path"] or "").strip("/")
-    found: list[HubFiles] = []
 
-    def once() -> None:
+    def once() -> HubFiles:
         with refusals(uri):
             revision = unquote(place["revision"]) if place["revision"] else None
             commit = api.repo_info(name, repo_type=kind, revision=revision).sha
-            found.append(_listed(Repo(uri, api, name, kind, str(commit)), path))
+            return _listed(Repo(uri, api, name, kind, str(commit)), path)
 
-    persist(once, lambda: 0, uri, lambda _: None)
-    return found[-1]
+    return persist(once, lambda: 0, uri, lambda _: None)
 
 
 def _listed(repo: Repo, path: str) -> HubFiles:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -25,8 +25,7 @@ from autotrain_trainer.data.fetch import (
     failure,
     persist,
 )
-
-Answer = TypeVar("Answer")
+from autotrain_trainer.retrying import Answer
 
 AT_ONCE = 16
 """Objects of a folder that are fetched at the same time."""
@@ -141,14 +140,12 @@ def locate_objects(uri: str) -> Objects:
 
 def located(ask: Callable[[], Answer], uri: str) -> Answer:
     """What `ask` returns; asked again while the store cannot be reached. Raises RunError."""
-    answers: list[Answer] = []
 
-    def once() -> None:
+    def once() -> Answer:
         with refusals(uri):
-            answers.append(ask())
+            return ask()
 
-    persist(once, lambda: 0, uri, lambda _: None)
-    return answers[-1]
+    return persist(once, lambda: 0, uri, lambda _: None)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import fsspec
 
 from autotrain_api.names import Reason
 from autotrain_trainer.data.fetch import CHUNK, ChangedError, Report, failure, persist, told_progress
+from autotrain_trainer.retrying import Answer
 
 NOT_FOUND = 404
 REFUSED = (401, 403, 410)
@@ -65,9 +66,7 @@ class WebFile:
 
 def locate_file(uri: str) -> WebFile:
     """Ask the server about it. Raises RunError."""
-    facts: dict[str, Any] = {}
-    asked(lambda: facts.update(files().info(uri)), lambda: 0, uri, lambda _: None)
-    return WebFile(uri, facts)
+    return WebFile(uri, asked(lambda: files().info(uri), lambda: 0, uri, lambda _: None))
 
 
 def files() -> Any:
@@ -86,19 +85,19 @@ def size_of(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def asked(step: Callable[[], None], progress: Callable[[], int], uri: str, report: Report) -> None:
+def asked(step: Callable[[], Answer], progress: Callable[[], int], uri: str, report: Report) -> Answer:
     """`persist`, but what the server refuses is not asked for again. Raises RunError and ChangedError."""
 
-    def once() -> None:
+    def once() -> Answer:
         try:
-            step()
+            return step()
         except Exception as error:
             cause = (isinstance(error, FileNotFoundError) and error.__cause__) or error
             if why := _refusal(cause):
                 raise failure(Reason.DATA_NOT_FOUND, f"{uri}: {why}") from error
             raise cause from None
 
-    persist(once, progress, uri, report)
+    return persist(once, progress, uri, report)
 
 
 def _refusal(error: BaseException) -> str:

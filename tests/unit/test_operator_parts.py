@@ -386,7 +386,7 @@ def test_models_in_a_store_are_named_by_their_uri_for_both_pods() -> None:
     world = World(output=IN_A_STORE).settle()
     place = f"s3://models/some%20folder/team/lab/flowers/{world.revision}"
     owner, spec = Owner("lab", "flowers", "uid-1"), validate.parse_spec(world.obj["spec"])
-    run = load(training.config_map(owner, spec, world.job, None))
+    run = load(training.config_map(owner, spec, world.job, None, None))
     _, serving_pod = pods_of(world)
     environment = {variable["name"]: variable["value"] for variable in serving_pod["containers"][0]["env"]}
 
@@ -436,7 +436,7 @@ def test_a_cache_is_mounted_for_what_is_fetched(uri: str, kept: bool) -> None:
     world = World(data={"uri": uri, "cache": {"claimName": "shared"}}).settle()
     pod = world.job["spec"]["template"]["spec"]
     owner, spec = Owner("lab", "flowers", "uid-1"), validate.parse_spec(world.obj["spec"])
-    run = load(training.config_map(owner, spec, world.job, None))
+    run = load(training.config_map(owner, spec, world.job, None, None))
     claims = {volume["name"]: volume.get("persistentVolumeClaim") for volume in pod["volumes"]}
 
     assert ({"name": "cache", "mountPath": "/mnt/cache"} in pod["containers"][0]["volumeMounts"]) is kept

@@ -22,6 +22,7 @@ PERMANENT = frozenset(
         Reason.GOLDEN_MISMATCH,
         Reason.ENGINE_MISSING,
         Reason.PRECISION_UNAVAILABLE,
+        Reason.FUNCTION_FAILED,
     }
 )
 """What a pod says of its bundle when waiting cannot help."""
@@ -211,7 +212,9 @@ def _served(context: Context, revision: str) -> Served:
 
 def _template(context: Context, revision: str) -> Object:
     together = storage.on_one_node(context.seen.claim, context.spec)
-    return serving.template(context.owner, context.spec, _served(context, revision), context.settings, together)
+    return serving.template(
+        context.owner, context.spec, _served(context, revision), context.settings, together, context.own
+    )
 
 
 def _children(context: Context, target: str) -> tuple[Action, ...]:
@@ -219,7 +222,9 @@ def _children(context: Context, target: str) -> tuple[Action, ...]:
     seen, owner = context.seen, context.owner
     pairs = [(serving.service(owner), seen.service), (serving.disruption_budget(owner), seen.budget)]
     if context.ledger.record(target).bundle_sha256:  # unknown where the status was lost: what runs stays as it is
-        body = serving.deployment(owner, context.spec, _served(context, target), context.settings, seen.claim)
+        body = serving.deployment(
+            owner, context.spec, _served(context, target), context.settings, seen.claim, context.own
+        )
         pairs.insert(0, (body, seen.deployment))
     live = [(body, child) for body, child in pairs if child is None or "deletionTimestamp" not in child["metadata"]]
     return tuple(Create(body) if child is None else Apply(body, child) for body, child in live)

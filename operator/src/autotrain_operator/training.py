@@ -5,8 +5,9 @@ import hashlib
 from autotrain_api import names
 from autotrain_api.revision import recipe_of
 from autotrain_api.run import RunConfig, dump_run
-from autotrain_api.trainingjob import Spec
+from autotrain_api.trainingjob import FunctionCall, Spec
 from autotrain_operator import pods, storage
+from autotrain_operator.functions import OwnFunctions
 from autotrain_operator.kube import Object
 from autotrain_operator.pods import Owner
 from autotrain_operator.settings import Settings
@@ -101,22 +102,38 @@ def gpus(spec: Spec, settings: Settings) -> int:
     return settings.gpus_per_node if wanted is None else wanted
 
 
-def config_map(owner: Owner, spec: Spec, job_object: Object, micro_batch_size: int | None) -> Object:
-    """run.yaml of the attempt whose Job is `job_object`; it goes when the Job goes."""
+def function_files(own: OwnFunctions | None) -> dict[str, str]:
+    """Files beside run.yaml; the second only where another one serves."""
+    if own is None:
+        return {}
+    serving = {} if own.serving == own.training else {names.SERVING_FUNCTIONS_FILE: own.serving}
+    return {names.FUNCTIONS_FILE: own.training} | serving
+
+
+def config_map(
+    owner: Owner, spec: Spec, job_object: Object, micro_batch_size: int | None, own: OwnFunctions | None
+) -> Object:
+    """run.yaml, and own functions, of the attempt whose Job is `job_object`; it goes when the Job goes."""
     revision = job_object["metadata"]["labels"][names.LABEL_REVISION]
     attempt = int(job_object["metadata"]["labels"][names.LABEL_ATTEMPT])
+    files, post = function_files(own), spec.serving.postprocessing
     run = RunConfig(
         name=owner.name,
         namespace=owner.namespace,
         revision=revision,
         attempt=attempt,
-        recipe=recipe_of(spec),
+        recipe=recipe_of(spec, own.sha256 if own else ""),
         metric=spec.metric,
         data_uri=storage.data_of(spec)[0],
         initial_weights_uri=storage.initial_weights_of(spec)[0],
         data_cache_uri=storage.cache_of(spec)[0],
         output_uri=storage.models_of(owner, spec).output_uri(revision),
         micro_batch_size=micro_batch_size,
+        functions_file=f"{names.CONFIG_PATH}/{names.FUNCTIONS_FILE}" if names.FUNCTIONS_FILE in files else None,
+        serving_functions_file=(
+            f"{names.CONFIG_PATH}/{names.SERVING_FUNCTIONS_FILE}" if names.SERVING_FUNCTIONS_FILE in files else None
+        ),
+        serving_function=FunctionCall(function=post.function, args=post.args) if post.function else None,
     )
     name = job_object["metadata"]["name"]
     metadata = owner.metadata(name, names.COMPONENT_TRAINING, {names.LABEL_REVISION: revision})
@@ -134,5 +151,5 @@ def config_map(owner: Owner, spec: Spec, job_object: Object, micro_batch_size: i
         "kind": "ConfigMap",
         "metadata": metadata,
         "immutable": True,
-        "data": {names.RUN_FILE: dump_run(run)},
+        "data": {names.RUN_FILE: dump_run(run), **files},
     }

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from autotrain_api.trainingjob import Augmentation
+from autotrain_server.functions import Change
 
 SCALE = (0.7, 1.0)
 """Side of the visible crop, in sides of the cached picture."""
@@ -19,8 +20,17 @@ ERASED_SIDE = (0.1, 0.4)
 class BatchAugmentation:
     """uint8 [n, H, W, 3] as cached -> uint8 [n, height, width, 3] as the model takes it. Random state is its own."""
 
-    def __init__(self, settings: Augmentation, height: int, width: int, seed: int) -> None:
+    def __init__(
+        self,
+        settings: Augmentation,
+        height: int,
+        width: int,
+        seed: int,
+        own: Change | None = None,
+    ) -> None:
+        """`own` is spec.augmentation.function; it comes last, picture by picture."""
         self.settings = settings
+        self.own = own
         self.size = (height, width)
         self.random = torch.Generator().manual_seed(seed)
 
@@ -40,7 +50,10 @@ class BatchAugmentation:
             pixels = self._light(pixels)
         if self.settings.random_erasing:
             pixels = self._erase(pixels)
-        return pixels.round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+        images = pixels.round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+        if self.own is None:
+            return images
+        return torch.stack([torch.from_numpy(self.own(image.numpy())) for image in images])
 
     def _uniform(self, count: int, low: float, high: float) -> Tensor:
         return torch.empty(count).uniform_(low, high, generator=self.random)

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from autotrain_api.bundle import ResolvedPreprocessing
 from autotrain_api.revision import Recipe
+from autotrain_server.functions import Change
 from autotrain_server.preprocess import PADDING
 from autotrain_server.tasks.boxes import decode
 from autotrain_server.tasks.detection import NMS_IOU
@@ -83,9 +84,11 @@ def padded(truths: Sequence[Truth]) -> tuple[Tensor, Tensor]:
 class BoxObjective:
     """Rows of the detector [n, locations, 4 + 1 + classes], targets boxes [n, m, 4] and labels [n, m]."""
 
-    def __init__(self, recipe: Recipe, preprocessing: ResolvedPreprocessing, metric: str) -> None:
+    def __init__(
+        self, recipe: Recipe, preprocessing: ResolvedPreprocessing, metric: str, own: Change | None = None
+    ) -> None:
         height, width = preprocessing.height, preprocessing.width
-        self._augment = BoxAugmentation(recipe.augmentation, height, width, recipe.training.seed)
+        self._augment = BoxAugmentation(recipe.augmentation, height, width, recipe.training.seed, own)
         self._size = (height, width)
         self._grid = Grid.of(height, width)
         self._metric = metric

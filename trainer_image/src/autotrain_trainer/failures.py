@@ -4,6 +4,7 @@ import errno
 
 from autotrain_api.names import ExitCode, Reason, Stage
 from autotrain_api.outcome import Failed
+from autotrain_server.functions import FunctionError
 
 HINTS = {
     Reason.INVALID_SPEC: "Correct the field that the message names.",
@@ -26,6 +27,7 @@ HINTS = {
         "Give the weights of this backbone as safetensors, or take what fits with model.initialWeights.strict: false."
     ),
     Reason.MODEL_INVALID: "Choose another spec.model.backbone or spec.model.imageSize.",
+    Reason.FUNCTION_FAILED: "Correct the function in the ConfigMap that spec.functions names, or the field that names it.",
     Reason.TRAINING_DIVERGED: "Lower spec.training.learningRate, or leave it out to have it found.",
     Reason.EXPORT_MISMATCH: "This backbone cannot be exported faithfully; choose another.",
     Reason.OUT_OF_MEMORY: "Lower spec.training.batchSize or spec.model.imageSize, or give spec.compute.resources more memory.",
@@ -95,6 +97,8 @@ def translate(error: BaseException, stage: Stage, micro_batch_size: int | None =
         return error
     if isinstance(error, Terminated):
         return RunError(stage, Reason.TERMINATED, "SIGTERM: the run was stopped before it was finished")
+    if isinstance(error, FunctionError):
+        return RunError(stage, Reason.FUNCTION_FAILED, str(error))
     text = f"{type(error).__name__}: {error}"
     if isinstance(error, MemoryError) or any(words in str(error).lower() for words in ALLOCATION_FAILED):
         return RunError(stage, Reason.OUT_OF_MEMORY, f"out of memory: {text}", micro_batch_size)

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from autotrain_api.bundle import ResolvedPreprocessing
 from autotrain_api.revision import Recipe
+from autotrain_server.functions import Change
 from autotrain_trainer.augment import BatchAugmentation
 from autotrain_trainer.data.pictures import Pictures
 from autotrain_trainer.label_set_measure import value_of
@@ -18,9 +19,11 @@ from autotrain_trainer.objective import Target
 class LabelSetObjective:
     """Binary cross-entropy of logits [n, classes], each class by itself; targets float32 [n, classes]."""
 
-    def __init__(self, recipe: Recipe, preprocessing: ResolvedPreprocessing, metric: str) -> None:
+    def __init__(
+        self, recipe: Recipe, preprocessing: ResolvedPreprocessing, metric: str, own: Change | None = None
+    ) -> None:
         self._augment = BatchAugmentation(
-            recipe.augmentation, preprocessing.height, preprocessing.width, recipe.training.seed
+            recipe.augmentation, preprocessing.height, preprocessing.width, recipe.training.seed, own
         )
         self._metric = metric
 

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from autotrain_api.bundle import ResolvedPreprocessing
 from autotrain_api.revision import Recipe
+from autotrain_server.functions import Change
 from autotrain_trainer.augment import BatchAugmentation
 from autotrain_trainer.data.mask_values import IGNORE
 from autotrain_trainer.data.pictures import Pictures
@@ -36,9 +37,11 @@ class MaskAugmentation(BatchAugmentation):
 class MaskObjective:
     """Logits [n, classes, height, width], targets int64 [n, height, width]."""
 
-    def __init__(self, recipe: Recipe, preprocessing: ResolvedPreprocessing, classes: int, metric: str) -> None:
+    def __init__(
+        self, recipe: Recipe, preprocessing: ResolvedPreprocessing, classes: int, metric: str, own: Change | None = None
+    ) -> None:
         self._augment = MaskAugmentation(
-            recipe.augmentation, preprocessing.height, preprocessing.width, recipe.training.seed
+            recipe.augmentation, preprocessing.height, preprocessing.width, recipe.training.seed, own
         )
         self._classes = classes
         self._metric = metric

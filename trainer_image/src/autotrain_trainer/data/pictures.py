@@ -18,6 +18,7 @@ from autotrain_api.bundle import ResolvedPreprocessing
 from autotrain_api.names import Reason
 from autotrain_api.trainingjob import Data
 from autotrain_server.engine import cpu_limit
+from autotrain_server.functions import Change
 from autotrain_server.preprocess import Picture, read
 from autotrain_trainer.data.fetch import Report, failure
 from autotrain_trainer.data.samples import Parts, Sample
@@ -93,8 +94,12 @@ def load_pictures(
     work: Path,
     report: Report,
     targets_for: Callable[[int], Targets],
+    change: Change | None = None,
 ) -> PictureSet:
-    """Read, split and decode everything; `targets_for` makes room for so many targets. Raises RunError."""
+    """Read, split and decode everything; `targets_for` makes room for so many targets. Raises RunError.
+
+    `change` is the job's own preprocess_function; what it raises ends the run.
+    """
     given: list[tuple[Side, Sample]] = [("train", sample) for sample in parts.train]
     given += [("validation", sample) for sample in parts.validation]
     given += [("test", sample) for sample in parts.test]
@@ -108,7 +113,7 @@ def load_pictures(
             content = sample.read()
             side = side_of(sample, content, parts, data) if side == "train" else side
             picture = read(content, sizes[side], MAX_PIXELS)
-            rooms[side][row] = picture.pixels
+            rooms[side][row] = picture.pixels if change is None else change(picture.pixels)
             targets[side].put(row, sample, picture, sizes[side])
         except (ValueError, OSError) as error:
             return _Loaded(side, sample, str(error))

@@ -19,19 +19,19 @@ from autotrain_trainer.data.layouts import descend
 from autotrain_trainer.data.leaks import leaks, warning_of
 from autotrain_trainer.data.pictures import load_pictures
 from autotrain_trainer.data.voc import voc
-from autotrain_trainer.export import try_export
 from autotrain_trainer.failures import RunError
 from autotrain_trainer.models.detector import build
+from autotrain_trainer.own_functions import open_functions
 from autotrain_trainer.prepared import Prepared
 from autotrain_trainer.progress import ProgressBoard
-from autotrain_trainer.recipes.running import resolve, seed_everything, tell
+from autotrain_trainer.recipes.running import resolve, seed_everything, tell, try_serving
 
 READERS = {"Coco": coco, "Voc": voc, "Csv": box_table}
 
 
 def prepare(run: RunConfig, board: ProgressBoard, work: Path) -> Prepared:
     """Everything before the first step. Raises RunError."""
-    recipe = run.recipe
+    recipe, own = run.recipe, open_functions(run)
     refuse_unknown(recipe)
     # --- data
     board.say("opening data", percent=0)
@@ -46,17 +46,25 @@ def prepare(run: RunConfig, board: ProgressBoard, work: Path) -> Prepared:
     network, preprocessing = build(run, len(classes), work, board.say)
     # --- what cannot be served fails here
     board.say("trying the export", percent=2)
-    try_export(network, work / "untrained.onnx", preprocessing.height, preprocessing.width, recipe.training.seed)
+    try_serving(run, classes, network, preprocessing, work)
     # --- pixels
     board.say("reading pictures", percent=3)
     read: list[Checked] = []
-    pictures = load_pictures(parts, recipe.data, preprocessing, work, board.say, partial(BoxTargets, classes, read))
+    pictures = load_pictures(
+        parts,
+        recipe.data,
+        preprocessing,
+        work,
+        board.say,
+        partial(BoxTargets, classes, read),
+        own.change(preprocessing),
+    )
     say_boxes(board, read)
     if small := small_boxes(pictures.train.targets, pictures.train.pixels.shape[1], preprocessing):
         board.say(small)
     resolved = resolve(run, network, preprocessing, len(pictures.train))
     tell(board, pictures, classes, resolved)
-    objective = BoxObjective(recipe, preprocessing, run.gate_metric)
+    objective = BoxObjective(recipe, preprocessing, run.gate_metric, own.augmentation(run, preprocessing))
     assessment = BoxAssessment(classes, preprocessing, run.gate_metric)
     return Prepared(classes, network, network, preprocessing, pictures, resolved, objective, assessment)
 

@@ -7,15 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from autotrain_api.bundle import ResolvedPreprocessing
 from autotrain_api.names import Stage
 from autotrain_api.outcome import Succeeded
 from autotrain_api.run import RunConfig
 from autotrain_server.engine import cpu_limit
+from autotrain_trainer import own_functions
 from autotrain_trainer import resolved as resolving
 from autotrain_trainer.bundling import make_bundle
 from autotrain_trainer.data.pictures import PictureSet
+from autotrain_trainer.export import Compare, largest_difference, try_export
 from autotrain_trainer.failures import translate
 from autotrain_trainer.fit import train
 from autotrain_trainer.model import Trainable
@@ -56,6 +59,20 @@ def run_recipe(run: RunConfig, board: ProgressBoard, work: Path, keep: Callable[
     # --- result
     board.say("measuring and writing the bundle", percent=92)
     return make_bundle(run, ready, history)
+
+
+def try_serving(
+    run: RunConfig,
+    classes: Sequence[str],
+    served: nn.Module,
+    preprocessing: ResolvedPreprocessing,
+    work: Path,
+    compare: Compare = largest_difference,
+) -> None:
+    """What cannot be served fails before it costs training: the graph, and the job's own functions. Raises RunError."""
+    path, seed = work / "untrained.onnx", run.recipe.training.seed
+    scores = try_export(served, path, preprocessing.height, preprocessing.width, seed, compare)
+    own_functions.try_serving(run, classes, preprocessing, scores)
 
 
 def try_step(ready: Prepared) -> None:

@@ -14,11 +14,11 @@ from autotrain_trainer.data.fetch import fetch
 from autotrain_trainer.data.layouts import descend
 from autotrain_trainer.data.masks import Masks, mask_pairs
 from autotrain_trainer.data.pictures import load_pictures
-from autotrain_trainer.export import try_export
 from autotrain_trainer.models.segmenter import Maps, build
+from autotrain_trainer.own_functions import open_functions
 from autotrain_trainer.prepared import Prepared
 from autotrain_trainer.progress import ProgressBoard
-from autotrain_trainer.recipes.running import resolve, seed_everything, tell
+from autotrain_trainer.recipes.running import resolve, seed_everything, tell, try_serving
 from autotrain_trainer.segmentation import MaskAssessment
 from autotrain_trainer.segmentation_objective import MaskObjective
 
@@ -27,7 +27,7 @@ READERS = {"MaskPairs": mask_pairs}
 
 def prepare(run: RunConfig, board: ProgressBoard, work: Path) -> Prepared:
     """Everything before the first step. Raises RunError."""
-    recipe = run.recipe
+    recipe, own = run.recipe, open_functions(run)
     # --- data
     board.say("opening data", percent=0)
     folder = fetch(run.data_uri, recipe.data.sha256, work, board.say)
@@ -38,17 +38,18 @@ def prepare(run: RunConfig, board: ProgressBoard, work: Path) -> Prepared:
     network, preprocessing = build(run, len(classes), work, board.say)
     # --- what cannot be served fails here
     board.say("trying the export", percent=2)
-    try_export(network, work / "untrained.onnx", preprocessing.height, preprocessing.width, recipe.training.seed)
+    served = Maps(network)
+    try_serving(run, classes, served, preprocessing, work, compare_maps)
     # --- pixels
     board.say("reading pictures", percent=3)
-    pictures = load_pictures(parts, recipe.data, preprocessing, work, board.say, Masks)
+    pictures = load_pictures(parts, recipe.data, preprocessing, work, board.say, Masks, own.change(preprocessing))
     resolved = resolve(run, network, preprocessing, len(pictures.train))
     tell(board, pictures, classes, resolved)
-    objective = MaskObjective(recipe, preprocessing, len(classes), run.gate_metric)
-    assessment = MaskAssessment(classes, run.gate_metric)
-    return Prepared(
-        classes, network, Maps(network), preprocessing, pictures, resolved, objective, assessment, compare_maps
+    objective = MaskObjective(
+        recipe, preprocessing, len(classes), run.gate_metric, own.augmentation(run, preprocessing)
     )
+    assessment = MaskAssessment(classes, run.gate_metric)
+    return Prepared(classes, network, served, preprocessing, pictures, resolved, objective, assessment, compare_maps)
 
 
 def compare_maps(found: Scores, wanted: Scores) -> float:

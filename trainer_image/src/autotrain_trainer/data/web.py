@@ -1,5 +1,6 @@
 """A file of a web server: https:// and http://, going on where a broken connection stopped."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,10 +37,12 @@ class WebFile:
         return f"{told} {self.facts.get('size')}" if told else ""
 
     def bring(self, target: Path, report: Report) -> Path:
-        """To the file `target`. Raises RunError and ChangedError."""
+        """To the file `target`; goes on with what is there of the same version. Raises RunError and ChangedError."""
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_suffix(".partial")
-        partial.unlink(missing_ok=True)
+        partial = target.with_name(f"{target.name}.{hashlib.sha256(self.version.encode()).hexdigest()[:12]}.partial")
+        for old in target.parent.glob(f"{target.name}.*.partial"):
+            if old != partial or not self.version:
+                old.unlink()
         asked(lambda: self._append(partial, report), lambda: size_of(partial), self.uri, report)
         partial.rename(target)
         return target

@@ -141,6 +141,15 @@ def test_a_hub_that_does_not_answer_is_not_the_users_error(pets, tmp_path, monke
     assert error.reason == Reason.DATA_NOT_READABLE
 
 
+@pytest.mark.parametrize("endpoint", ["nonsense", "hub.example.org"])
+def test_an_endpoint_that_is_no_url_is_the_users_error(pets, tmp_path, monkeypatch, endpoint):
+    monkeypatch.setenv("HF_ENDPOINT", endpoint)
+    error = failed("hf://datasets/lab/pets", tmp_path)
+
+    assert error.exit_code == ExitCode.USER_ERROR
+    assert "HF_ENDPOINT" in str(error)
+
+
 def test_names_that_lead_out_of_the_folder_are_refused(pets, tmp_path):
     pets.datasets["lab/pets"]["../../evil"] = b"out"
     error = failed("hf://datasets/lab/pets", tmp_path)

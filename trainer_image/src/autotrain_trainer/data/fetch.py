@@ -95,7 +95,11 @@ def fetch_file(uri: str, sha256: str, target: Path, field: str, report: Report) 
 
 def local(uri: str) -> Path | None:
     """The folder or file of this machine that `uri` names, or None when it names another place. Raises RunError."""
-    if urlsplit(uri).scheme in REMOTE_SCHEMES:
+    try:
+        scheme, _ = urlsplit(uri).scheme, urlsplit(uri).port
+    except ValueError as error:
+        raise failure(Reason.DATA_NOT_FOUND, f"{uri} is no URI: {error}") from error
+    if scheme in REMOTE_SCHEMES:
         return None
     source = Path(unquote(urlsplit(uri).path))
     _check_source(source, uri)

@@ -125,6 +125,7 @@ class Objects:
 
 def locate_objects(uri: str) -> Objects:
     """The object that `uri` names, or else those below it as a folder. Raises RunError."""
+    located(lambda: stores.check_form(uri), uri)
     parts = urlsplit(uri)
     key = unquote(parts.path).strip("/")
     found: list[Object] = []

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autotrain_api.names import ExitCode, Reason
-from autotrain_trainer.data.fetch import fetch
-from autotrain_trainer.failures import RunError
+from autotrain_trainer.data.fetch import Told, fetch
+from autotrain_trainer.failures import RunError, Terminated
 
 URI = "https://example.org/data"
 
@@ -262,6 +262,15 @@ def test_another_digest_is_told_with_both(tmp_path):
 
 def test_a_folder_cannot_be_pinned(tmp_path):
     assert failed(f"file://{tmp_path}", tmp_path, "0" * 64).reason == Reason.DATA_DIGEST_MISMATCH
+
+
+def test_threads_that_fetch_end_when_the_fetch_is_over():
+    told = Told(100, silent)
+    told.add(1)
+    told.stop()
+
+    with pytest.raises(Terminated):
+        told.add(1)
 
 
 # --- archives that are none, or want out

@@ -22,7 +22,6 @@ from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
-    HTTPError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -78,8 +77,10 @@ class HubFiles:
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="hub") as threads:
             try:
                 list(threads.map(lambda one: self._bring_one(one, partial, told), self.files))
-            finally:
-                threads.shutdown(wait=True, cancel_futures=True)
+            except BaseException:
+                told.stop()
+                threads.shutdown(cancel_futures=True)
+                raise
         shutil.rmtree(partial / OWN_CACHE, ignore_errors=True)
         shutil.rmtree(target, ignore_errors=True)
         (partial / self.path if self.path else partial).rename(target)
@@ -190,7 +191,7 @@ def refusals(uri: str) -> Iterator[None]:
             why = f"access is denied ({error.response.status_code}); is HF_TOKEN right?"
             raise failure(Reason.DATA_NOT_FOUND, f"{uri}: {why}") from error
         raise
-    except HTTPError as error:
+    except Exception as error:
         if type(error).__name__ in NO_HUB:
             raise failure(Reason.DATA_NOT_FOUND, f"{uri}: HF_ENDPOINT leads to no hub: {error}") from error
         raise

@@ -104,4 +104,4 @@ def _check_arguments(call: Call, found: Registered, functions: FunctionsFile, sh
             )
     for name, entry in given.items():
         if name not in (*found.required, *found.optional):
-            sheet.problems.append(Problem(entry.line, entry.path, f"{what}"))
+            sheet.problems.append(Problem(entry.line, entry.path, f"unknown argument; {what}"))

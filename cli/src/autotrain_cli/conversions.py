@@ -104,7 +104,7 @@ def class_names(value: Any, facts: Facts) -> list[str]:
 
 def validation_share(value: Any, facts: Facts) -> float:
     """What `train_ratio` leaves."""
-    share = number(value, facts)
+    share = float(number(value, facts))
     share = share / 100 if 1 < share <= 100 else share
     if not 0 < share < 1:
         raise Unfit("a number between 0 and 1")
@@ -152,7 +152,7 @@ def data_uri(value: Any, facts: Facts) -> str | Read:
         return text
     if broken := BROKEN_URI.match(text):
         fixed = f"{broken['scheme']}://{text[broken.end() :]}"
-        return Doubtful(fixed, f"found {text!r}, which looks like a slip of the pen")
+        return Doubtful(fixed, "a slip of the pen, it seems")
     if "://" in text:
         raise Unfit("https://, s3://, gs://, hf://, pvc:// or file:// with an archive or folder behind it")
     path = re.sub(r"^~(?=/|$)", lambda _: facts.home, text)

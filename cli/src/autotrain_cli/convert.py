@@ -1,6 +1,5 @@
 """A config and its functions become a TrainingJob and a ConfigMap. START HERE: `convert` tells the whole story. No I/O."""
 
-import difflib
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -8,13 +7,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from autotrain_api.names import API_VERSION, KIND
-from autotrain_api.trainingjob import LAYOUTS, Layout, Task, TrainingJob
-from autotrain_cli import architectures, conversions, mapping
+from autotrain_api.trainingjob import Task, TrainingJob
+from autotrain_cli import architectures, conversions
 from autotrain_cli.calls import place_calls
-from autotrain_cli.conversions import Doubtful, Facts, Lost, NotUsed, Read, Unfit
+from autotrain_cli.conversions import Doubtful, Facts, NotUsed, Read, Unfit
 from autotrain_cli.functions import FunctionsFile, Registered
 from autotrain_cli.ini import Entry, read_ini
-from autotrain_cli.mapping import ROWS, Row, known_keys, reason_unused
+from autotrain_cli.leftovers import note_leftovers, resembling
+from autotrain_cli.mapping import ROWS, Row, keys_of
 from autotrain_cli.problems import InputError, Problem
 from autotrain_cli.references import Config, resolve
 from autotrain_cli.serving_part import foreign_modules, serving_source
@@ -23,7 +23,11 @@ from autotrain_cli.writing import written
 
 KEY = "custom_functions.py"
 SERVING_KEY = "serving_functions.py"
-TASK_KEYS = next(row.keys for row in ROWS if row.field == "spec.task")
+REQUIRED = {
+    "spec.data.uri": "project.data_source_url or training.dir; or give --data-uri",
+    "spec.model.backbone": "architecture.backbone.model or architecture.backbone",
+}
+"""Fields that a config has to fill, and how."""
 
 
 @dataclass(frozen=True)
@@ -57,18 +61,13 @@ def convert(request: Request) -> Conversion:
     _place_options(request, facts, sheet)
     serving = place_calls(config, request.functions, sheet)
     _place_rows(config, facts, sheet)
-    _note_rest(config, sheet)
+    note_leftovers(config, sheet)
     _place_defaults(config, request, facts, sheet)
     files = _place_functions(request, serving, sheet)
-    _check(config, sheet)
-    entries = config.ini.entries.values()
-    unused = [entry for entry in entries if entry.path not in sheet.used]
-    return Conversion(
-        written(PurePath(request.file).name, config, sheet, files, unused),
-        len(entries) - len(unused),
-        len(unused),
-        sheet.warnings,
-    )
+    job = _checked(sheet)
+    unused = [entry for path, entry in config.ini.entries.items() if path not in sheet.used]
+    text = written(PurePath(request.file).name, job, files, config, sheet, unused)
+    return Conversion(text, len(config.ini.entries) - len(unused), len(unused), sheet.warnings)
 
 
 # --- what comes before the table
@@ -81,7 +80,7 @@ def _facts(config: Config, request: Request, sheet: Sheet) -> Facts:
 
 def _task(config: Config, request: Request, sheet: Sheet) -> Task:
     """From the command line, the config's own word, or the kind of network."""
-    key = next((key for key in TASK_KEYS if key in config.values), None)
+    key = next((key for key in keys_of("spec.task") if key in config.values), None)
     try:
         if request.task is not None:
             return architectures.task_named(request.task)
@@ -90,7 +89,6 @@ def _task(config: Config, request: Request, sheet: Sheet) -> Task:
     except Unfit as allowed:
         if request.task is not None:
             raise InputError([Problem(None, "--task", f"found {request.task!r}; allowed: {allowed}")]) from allowed
-        sheet.refuse(config.ini.entries[str(key)], config.values[str(key)], allowed)
     return architectures.task_of_network(config.values.get("architecture.model_type"))
 
 
@@ -103,26 +101,20 @@ def _place_options(request: Request, facts: Facts, sheet: Sheet) -> None:
     if request.task is not None:
         sheet.place("spec.task", Read(facts.task, "--task"), None)
     if request.data_uri is not None:
-        try:
-            sheet.place("spec.data.uri", Read(request.data_uri, "--data-uri"), None)
-        except Unfit as allowed:
-            raise InputError(
-                [Problem(None, "--data-uri", f"found {request.data_uri!r}; allowed: {allowed}")]
-            ) from allowed
+        sheet.place("spec.data.uri", Read(request.data_uri, "--data-uri"), None)
 
 
 # --- the table
 
 
 def _place_rows(config: Config, facts: Facts, sheet: Sheet) -> None:
-    arguments = frozenset(sheet.used)
-    for row in (row for row in ROWS if not row.only or facts.task in row.only):
-        for key in row.keys:
-            entry = config.ini.entries.get(key)
-            if entry is not None and key not in arguments:
-                _place_row(row, entry, config.values[key], facts, sheet)
-    for row in (row for row in ROWS if row.only and facts.task not in row.only):
-        for entry in (config.ini.entries[key] for key in row.keys if key in config.ini.entries):
+    entries, arguments = config.ini.entries, frozenset(sheet.used)
+    for row in ROWS:
+        for entry in (entries[key] for key in row.keys if key in entries and key not in arguments):
+            if not row.only or facts.task in row.only:
+                _place_row(row, entry, config.values[entry.path], facts, sheet)
+    for row in ROWS:
+        for entry in (entries[key] for key in row.keys if key in entries and row.only and facts.task not in row.only):
             sheet.skip(entry, row.otherwise or f"{facts.task} has no {row.field}")
 
 
@@ -140,65 +132,40 @@ def _place_row(row: Row, entry: Entry, value: Any, facts: Facts, sheet: Sheet) -
             sheet.refuse(entry, value, allowed)
 
 
-def _note_rest(config: Config, sheet: Sheet) -> None:
-    """Reasons for the keys that no row has."""
-    for entry in config.ini.entries.values():
-        if entry.path not in sheet.used and entry.path not in sheet.reasons:
-            sheet.skip(entry, reason_unused(entry.path) or _unknown(entry, config))
-
-
-def _unknown(entry: Entry, config: Config) -> NotUsed:
-    owner = next((path for path in config.ini.entries if path.startswith(f"{entry.section}.@")), None)
-    if owner is not None and not entry.name.startswith("@"):
-        return NotUsed(f"it is an argument of {config.values[owner]}, which is not used or takes none")
-    near = difflib.get_close_matches(
-        entry.path, [key for key in known_keys() if key not in config.values], n=1, cutoff=0.8
-    )
-    if entry.name.startswith("@"):
-        registries = {row.registry for row in mapping.FUNCTIONS}
-        near = [f"@{name}" for name in difflib.get_close_matches(entry.name[1:], registries, n=1, cutoff=0.4)]
-    why = f"AutoTrain operator has no {entry.path}"
-    return Lost(f"{why}; did you mean {near[0]}?") if near else NotUsed(why)
-
-
 # --- what comes after the table
 
 
 def _place_defaults(config: Config, request: Request, facts: Facts, sheet: Sheet) -> None:
     """What a TrainingJob must have and a config may lack."""
-    if sheet.has("metadata.name") is None and "project.name" not in config.values:
-        name = conversions.object_name(PurePath(request.file).stem, facts)
-        value = name.value if isinstance(name, Read) else name
-        sheet.place("metadata.name", Read(value, "from the name of the file, as there is no project.name"), None)
-    if sheet.has("spec.task") is None:
-        remark = "there is no project.type; the kind of network tells"
-        sheet.place("spec.task", Doubtful(facts.task, remark), None)
-    missing = {
-        "spec.data.uri": "project.data_source_url or training.dir; or give --data-uri",
-        "spec.model.backbone": "architecture.backbone.model or architecture.backbone",
-    }
     told = {problem.key for problem in sheet.problems}
-    for field, wanted in missing.items():
-        keys = next(row.keys for row in ROWS if row.field == field)
-        if sheet.has(field) is None and not told & set(keys):
-            sheet.problems.append(Problem(None, "", f"found no {wanted}{_near(keys, config, sheet)}"))
+    missing = [field for field in ("metadata.name", "spec.task", *REQUIRED) if sheet.has(field) is None]
+    for field in missing:
+        if told & set(keys_of(field)):
+            continue
+        if field == "metadata.name":
+            sheet.place(field, _name_of_file(request, facts), None)
+        elif field == "spec.task":
+            sheet.place(field, Doubtful(facts.task, "there is no project.type; the kind of network tells"), None)
+        else:
+            hint = resembling(keys_of(field), config, sheet)
+            sheet.problems.append(Problem(None, field, f"found no {REQUIRED[field]}{hint}"))
 
 
-def _near(keys: tuple[str, ...], config: Config, sheet: Sheet) -> str:
-    """A key of the config that looks like one of `keys`."""
-    idle = [entry for entry in config.ini.entries.values() if entry.path not in sheet.used]
-    near = [entry for key in keys for entry in idle if difflib.SequenceMatcher(None, key, entry.path).ratio() > 0.8]
-    return f"; is it {near[0].path} in line {near[0].line}?" if near else ""
+def _name_of_file(request: Request, facts: Facts) -> Read:
+    try:
+        name = conversions.object_name(PurePath(request.file).stem, facts)
+    except Unfit:
+        name = "autotrain"
+    return Read(name.value if isinstance(name, Read) else name, "there is no project.name: that of the file")
 
 
 def _place_functions(request: Request, serving: list[Registered], sheet: Sheet) -> dict[str, str]:
     """spec.functions, and the files of the ConfigMap, when a field names a function."""
     file, name = request.functions, sheet.has("metadata.name")
-    named = any(path[-1] == "function" for path in sheet.placed)
     if file is None or name is None:
         return {}
-    if not named:
-        sheet.warnings.append(Problem(None, "", "the config names none of its functions that could be used", file.name))
+    if not any(path[-1] == "function" and "args" not in path for path in sheet.placed):
+        sheet.warnings.append(Problem(None, "", "the config uses none of its functions", file.name))
         return {}
     files = {KEY: file.source}
     sheet.place("spec.functions.configMapRef.name", Read(f"{name.value}-functions", "the ConfigMap above"), None)
@@ -209,7 +176,7 @@ def _place_functions(request: Request, serving: list[Registered], sheet: Sheet) 
         sheet.place("spec.functions.configMapRef.servingKey", SERVING_KEY, None)
     if serving and (foreign := foreign_modules(part or file.source)):
         names = ", ".join(sorted({entry.name for entry in serving}))
-        text = f"{names}: the server has no {', '.join(foreign)}; the training will refuse it, or set serving.image"
+        text = f"{names}: the server has no {', '.join(foreign)}; do without, or give serving.image one that has"
         sheet.warnings.append(Problem(None, "", text, file.name))
     return files
 
@@ -217,30 +184,28 @@ def _place_functions(request: Request, serving: list[Registered], sheet: Sheet) 
 # --- is it a TrainingJob?
 
 
-def _check(config: Config, sheet: Sheet) -> None:
-    """Raises InputError."""
+def _checked(sheet: Sheet) -> dict[str, Any]:
+    """The object with its fields in the contract's order. Raises InputError."""
     if not sheet.problems:
         try:
-            TrainingJob.model_validate(sheet.tree())
+            job = TrainingJob.model_validate(sheet.tree())
+            return job.model_dump(mode="json", by_alias=True, exclude_unset=True)
         except ValidationError as error:
             sheet.problems += [
                 _problem(tuple(map(str, each["loc"])), each["msg"], each["input"], sheet) for each in error.errors()
             ]
-    if sheet.problems:
-        raise InputError(sorted(sheet.problems, key=lambda problem: problem.line or 0))
+    raise InputError(sorted(sheet.problems, key=lambda problem: problem.line or 0))
 
 
 def _problem(path: tuple[str, ...], message: str, found: Any, sheet: Sheet) -> Problem:
-    """A refusal of the contract, told about the key that it comes from."""
+    """A refusal of the contract, told about the key or option that it comes from."""
     field = ".".join(path)
     allowed = message.removeprefix("Value error, ").removeprefix("Input should be ")
-    for length in range(len(path), 0, -1):
-        placed = sheet.placed.get(path[:length])
-        if placed is not None and placed.entry is not None:
-            entry = placed.entry
-            return Problem(entry.line, entry.path, f"found {shorten(placed.value)}; allowed in {field}: {allowed}")
-    return Problem(None, field, f"found {shorten(found)}; allowed: {allowed}")
-
-
-def layout_of(task: Task) -> Layout:
-    return LAYOUTS[task][0]
+    origins = (sheet.placed.get(path[:length]) for length in range(len(path), 0, -1))
+    placed = next((placed for placed in origins if placed is not None), None)
+    if placed is None:
+        return Problem(None, field, f"found {shorten(found)}; allowed: {allowed}")
+    text = f"found {shorten(placed.value)}; allowed in {field}: {allowed}"
+    if placed.entry is None:
+        return Problem(None, placed.remark if placed.remark.startswith("--") else field, text)
+    return Problem(placed.entry.line, placed.entry.path, text)

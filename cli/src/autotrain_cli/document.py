@@ -38,11 +38,16 @@ def _lines(value: Mapping[str, Any], comments: Mapping[Path, Comment], place: Pa
 
 def _flow(value: Any) -> str:
     """In one line, whatever it is."""
-    options: dict[str, Any] = {"default_flow_style": True, "allow_unicode": True, "width": ENDLESS, "sort_keys": False}
-    text = yaml.safe_dump(value, **options).removesuffix("...\n").strip()
-    if text.isprintable():
-        return text
-    return yaml.safe_dump(value, default_style='"', **options | {"allow_unicode": False}).strip()
+    text = str(yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=ENDLESS, sort_keys=False))
+    text = text.removesuffix("...\n").strip()
+    return text if text.isprintable() else _quoted(value)
+
+
+def _quoted(value: Any) -> str:
+    """In one line, with an escape for everything that YAML might take for a line's end."""
+    return str(
+        yaml.safe_dump(value, default_flow_style=True, default_style='"', width=ENDLESS, sort_keys=False)
+    ).strip()
 
 
 def commented(lines: Sequence[str]) -> str:
@@ -64,7 +69,7 @@ def config_map(name: str, files: Mapping[str, str]) -> str:
             return text
     except yaml.YAMLError:
         pass  # control characters: only quotes hold them
-    return yaml.safe_dump(whole, sort_keys=False, allow_unicode=True, width=ENDLESS)
+    return _quoted(whole) + "\n"
 
 
 def _block(key: str, content: str) -> str:

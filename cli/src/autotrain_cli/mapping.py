@@ -173,6 +173,11 @@ def function_row(path: str) -> FunctionRow | None:
     return next((row for row in FUNCTIONS if any(fnmatchcase(path, pattern) for pattern in row.keys)), None)
 
 
+def keys_of(field: str) -> tuple[str, ...]:
+    """The keys that may fill a field."""
+    return tuple(key for row in ROWS if row.field == field for key in row.keys)
+
+
 def known_keys() -> list[str]:
     """Every key that the table names in full."""
     names = [key for row in ROWS for key in row.keys] + [key for _, keys in UNUSED for key in keys]

@@ -126,10 +126,10 @@ class _Resolver:
             return path
         if entry.path in wanted:
             raise _refusal(entry, f"${{{name}}} is this very key")
-        raise _refusal(entry, f"there is no {path!r}{self._hint(path)}")
+        raise _refusal(entry, f"there is no {path!r}{self._hint(path, entry)}")
 
-    def _hint(self, path: str) -> str:
-        known = [*self.ini.entries, *self.ini.sections]
+    def _hint(self, path: str, entry: Entry) -> str:
+        known = [name for name in (*self.ini.entries, *self.ini.sections) if name != entry.path]
         last = path.rpartition(".")[2]
         near = [name for name in known if name.rpartition(".")[2] == last] or difflib.get_close_matches(
             path, known, n=1

@@ -8,7 +8,7 @@ from autotrain_cli.document import Comment, Path
 from autotrain_cli.ini import Entry
 from autotrain_cli.problems import Problem
 
-SHOWN = 80
+SHOWN = 120
 """Characters of a value in messages."""
 
 

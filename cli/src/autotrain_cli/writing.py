@@ -1,6 +1,7 @@
 """The finished sheet becomes YAML: the ConfigMap, the TrainingJob, and what is not used."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from autotrain_cli.document import commented, config_map, yaml_of
 from autotrain_cli.ini import Entry
@@ -10,13 +11,19 @@ from autotrain_cli.sheet import Sheet
 LONGEST_TEXT = 60
 
 
-def written(file: str, config: Config, sheet: Sheet, files: Mapping[str, str], unused: Sequence[Entry]) -> str:
+def written(
+    file: str,
+    job: Mapping[str, Any],
+    files: Mapping[str, str],
+    config: Config,
+    sheet: Sheet,
+    unused: Sequence[Entry],
+) -> str:
     """Documents in the order in which they are to be applied."""
     reference = sheet.has("spec.functions.configMapRef.name")
     map_text = f"{config_map(reference.value, files)}---\n" if reference else ""
-    job = yaml_of(sheet.tree(), sheet.comments())
     head = commented([f"Converted from {file} by `autotrain convert`."])
-    return head + map_text + job + commented(list(_rest(config, sheet, unused)))
+    return head + map_text + yaml_of(job, sheet.comments()) + commented(list(_rest(config, sheet, unused)))
 
 
 def _rest(config: Config, sheet: Sheet, unused: Sequence[Entry]) -> Iterator[str]:

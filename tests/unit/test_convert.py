@@ -12,7 +12,7 @@ from autotrain_api.trainingjob import TrainingJob
 from autotrain_cli import mapping
 from autotrain_cli.__main__ import app
 from autotrain_cli.convert import Conversion, Request, convert
-from autotrain_cli.functions import read_functions
+from autotrain_cli.functions import FunctionsFile, read_functions
 from autotrain_cli.problems import InputError
 
 DATA = Path(__file__).parent / "data"
@@ -386,7 +386,7 @@ def test_arguments_are_held_against_the_parameters():
     problems = problems_of(FRUIT.replace("width = $", "breadth = $"), functions=FUNCTIONS)
 
     assert problems == [
-        "config.ini:21: architecture.head.@head: width is missing in the section; "
+        "config.ini:21: architecture.head.@head: the section lacks width; "
         "two_layers (custom_functions.py, line 24) takes width, num_classes, names",
         "config.ini:22: architecture.head.breadth: unknown argument; "
         "two_layers (custom_functions.py, line 24) takes width, num_classes, names",
@@ -394,14 +394,48 @@ def test_arguments_are_held_against_the_parameters():
 
 
 def test_a_function_that_needs_arguments_where_none_can_be_given_is_left_out_with_a_warning():
-    source = (
-        b"from torch_snippets.registry import registry\n@registry.preprocess_function.register('p')\ndef f(size): ...\n"
-    )
-    text = small("[training.preprocess]\n@preprocess_function = p\nsize = 64")
-    found = converted(text, functions=read_functions("f.py", source))
+    found = converted(PREPARED, functions=own("def f(size, colour): ..."))
 
     assert "preprocessing" not in job_of(found.text)["spec"]
-    assert "p (f.py, line 2) needs size" in found.warnings[0].text
+    assert "p (f.py, line 2) needs colour" in found.warnings[0].text
+
+
+def test_the_size_that_the_operator_gives_by_itself_is_no_argument():
+    text = converted(PREPARED, functions=own("def f(size): ...")).text
+
+    assert job_of(text)["spec"]["preprocessing"] == {"function": "p"}
+    assert job_of(text)["spec"]["model"]["imageSize"] == 64
+
+
+def test_what_serving_pods_cannot_import_is_left_out_with_one_warning():
+    found = converted(
+        PREPARED + "[testing]\n[testing.preprocess]\n@preprocess_function = p\n",
+        functions=own("def f():\n  import torch, numpy"),
+    )
+
+    assert "preprocessing" not in job_of(found.text)["spec"]
+    assert [warning.text for warning in found.warnings] == [
+        "not used, because p (f.py, line 2) needs torch, which serving pods do not have",
+        "the config uses none of its functions",
+    ]
+
+
+def test_detectors_have_no_heads_of_their_own():
+    text = small("[architecture.head]\n@head = h", task="object_detection")
+    source = b"from torch_snippets.registry import registry\n@registry.head.register('h')\ndef f(): ..."
+    found = converted(text, functions=read_functions("f.py", source))
+
+    assert found.warnings[0].text == "not used, because ObjectDetection has no spec.model.head"
+
+
+PREPARED = small("[training.preprocess]\n@preprocess_function = p\nsize = 64\n")
+
+
+def own(definition: str) -> FunctionsFile:
+    source = (
+        f"from torch_snippets.registry import registry\n@registry.preprocess_function.register('p')\n{definition}\n"
+    )
+    return read_functions("f.py", source.encode())
 
 
 # --- the command

@@ -76,16 +76,16 @@ def test_no_file_gives_a_traceback(source: str):
 @pytest.mark.parametrize(
     ("source", "found"),
     [
-        ("@registry.head.register('h')\ndef f(a, b=1): ...", Registered("head", "h", 2, ("a",), ("b",))),
+        ("@registry.head.register('h')\ndef f(a, b=1): ...", Registered("head", "h", 2, ("a",), ("b",), first="a")),
         ("@registry.head('h')\ndef f(*, a, b=1): ...", Registered("head", "h", 2, ("a",), ("b",))),
-        ("@registry.head.register(name='h')\ndef f(a, **more): ...", Registered("head", "h", 2, ("a",), (), True)),
+        ("@registry.head.register(name='h')\ndef f(a, **more): ...", Registered("head", "h", 2, ("a",), (), True, "a")),
         ("@registry.head.register('h')\nclass C:\n  def __init__(self, a): ...", Registered("head", "h", 2, ("a",))),
         ("@registry.head.register('h')\nclass C: ...", Registered("head", "h", 2)),
         ("@registry.head.register('h')\nclass C(Base): ...", Registered("head", "h", 2, open=True)),
         ("@registry.head.register('h')\n@wrapped\ndef f(a): ...", Registered("head", "h", 2, open=True)),
         ("registry.head.register('h')(f)", Registered("head", "h", 2, open=True)),
         ("registry.head.register('h', func=f)", Registered("head", "h", 2, open=True)),
-        ("@registry.augmentation.register('h')\ndef f(): ...", Registered("augmentations", "h", 2)),
+        ("@registry.augmentations.register('h')\ndef f(): ...", Registered("augmentation", "h", 2)),
         ("if x:\n  @registry.head.register('h')\n  def f(): ...", Registered("head", "h", 3)),
     ],
 )
@@ -103,6 +103,51 @@ def test_methods_of_the_registry_register_nothing():
 
 def test_a_name_that_only_running_would_tell_is_unclear():
     assert read(FROM + "registry.head.register(NAME)(f)").unclear == [2]
+
+
+@pytest.mark.parametrize(
+    ("definition", "given", "lacking"),
+    [
+        ("def f(size): ...", {"size"}, []),
+        ("def f(picture): ...", {"size"}, []),
+        ("def f(picture, size): ...", {"size"}, []),
+        ("def f(size, presize): ...", {"size"}, ["presize"]),
+        ("def f(picture, colour): ...", {"size"}, ["picture", "colour"]),
+        ("class C:\n  def __init__(self, colour): ...", {"size"}, ["colour"]),
+    ],
+)
+def test_a_function_may_take_the_picture_first_and_a_class_may_not(
+    definition: str, given: set[str], lacking: list[str]
+):
+    (found,) = read(f"{FROM}@registry.preprocess_function.register('p')\n{definition}").registered
+
+    assert found.lacks(given) == lacking
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        (
+            "@registry.haed.register('h')\ndef f(): ...",
+            "f.py:2: registry.haed: the registry has no haed, it has load_function,",
+        ),
+        (
+            "@registry.head.register('h')\ndef f(): ...\n@registry.head.register('h')\ndef g(): ...",
+            "f.py:2: registry.head: 'h' is registered twice",
+        ),
+    ],
+)
+def test_what_the_operator_s_registry_would_refuse_is_told(source: str, told: str):
+    assert refusal((FROM + source).encode()).startswith(told)
+
+
+def test_a_file_may_create_registries_of_its_own_and_choose_between_functions():
+    either = (
+        "if x:\n  @registry.head.register('h')\n  def f(): ...\nelse:\n  @registry.head.register('h')\n  def f(): ..."
+    )
+    file = read(f"{FROM}registry.create('own')\n@registry.own.register('o')\ndef o(): ...\n{either}")
+
+    assert [entry.name for entry in file.registered] == ["o", "h", "h"]
 
 
 # --- what serves

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-from autotrain_cli.conversions import Lost
+from autotrain_cli.conversions import Facts, Lost
 from autotrain_cli.functions import FunctionsFile, Registered
 from autotrain_cli.ini import Entry
 from autotrain_cli.mapping import FunctionRow, function_row
 from autotrain_cli.problems import Problem
 from autotrain_cli.references import Config
+from autotrain_cli.serving_part import foreign_modules, serving_source
 from autotrain_cli.sheet import Sheet
 
 NO_FILE = "no --functions file was given"
@@ -24,13 +25,13 @@ class Call:
     arguments: dict[str, Entry]
 
 
-def place_calls(config: Config, functions: FunctionsFile | None, sheet: Sheet) -> list[Registered]:
+def place_calls(config: Config, functions: FunctionsFile | None, facts: Facts, sheet: Sheet) -> list[Registered]:
     """Give the fields of own functions their values; returns the functions that serve."""
     serving = []
     for entry in config.ini.entries.values():
         if entry.name.startswith("@") and (row := function_row(entry.path)):
             call = Call(row, entry, config.values[entry.path], _arguments(config, entry))
-            found = _place(call, config, functions, sheet)
+            found = _place(call, config, functions, facts, sheet)
             serving += [found] if found and row.serves else []
     if left := [entry for entry in config.ini.entries.values() if sheet.reasons.get(entry.path) == NO_FILE]:
         names = ", ".join(dict.fromkeys(str(config.values[entry.path]) for entry in left))
@@ -51,33 +52,27 @@ def _arguments(config: Config, call: Entry) -> dict[str, Entry]:
     }
 
 
-def _place(call: Call, config: Config, functions: FunctionsFile | None, sheet: Sheet) -> Registered | None:
+def _place(
+    call: Call, config: Config, functions: FunctionsFile | None, facts: Facts, sheet: Sheet
+) -> Registered | None:
     row, entry = call.row, call.entry
-    field = row.field if row.field.endswith(".function") else f"{row.field}.function"
-    if taken := sheet.has(field):
-        sheet.skip(entry, f"{field} comes from {taken.origin}, in training as in serving")
-        return None
-    if not isinstance(call.name, str) or not call.name:
+    if row.only and facts.task not in row.only:
+        sheet.skip(entry, Lost(f"{facts.task} has no {row.field}"))
+    elif taken := sheet.has(row.function_field):
+        sheet.skip(entry, f"{row.function_field} comes from {taken.origin}, in training as in serving")
+    elif not isinstance(call.name, str) or not call.name:
         sheet.refuse(entry, call.name, "the name of a function")
-        return None
-    if functions is None:
+    elif functions is None:
         sheet.skip(entry, NO_FILE)
-        return None
-    found = functions.find(row.registry, call.name)
-    if found is None:
+    elif (found := functions.find(row.registry, call.name)) is None:
         _report_missing(call, functions, sheet)
-        return None
-    if row.arguments is None and found.required:
-        needs = ", ".join(found.required)
-        why = f"{call.name} ({functions.name}, line {found.line}) needs {needs}, and {field} takes no arguments"
-        sheet.skip(entry, Lost(why))
-        return None
-    sheet.place(field, call.name, entry)
-    if row.arguments is not None:
-        _check_arguments(call, found, functions, sheet)
-        for name, argument in call.arguments.items():
-            sheet.place(f"{row.arguments}.{name}", config.values[argument.path], argument)
-    return found
+    elif why := _hindrance(call, found, functions):
+        known = why in sheet.reasons.values()
+        sheet.skip(entry, why if known else Lost(why))
+    else:
+        _place_found(call, found, config, functions, sheet)
+        return found
+    return None
 
 
 def _report_missing(call: Call, functions: FunctionsFile, sheet: Sheet) -> None:
@@ -91,17 +86,30 @@ def _report_missing(call: Call, functions: FunctionsFile, sheet: Sheet) -> None:
         sheet.refuse(call.entry, call.name, f"a registered function; {there}")
 
 
-def _check_arguments(call: Call, found: Registered, functions: FunctionsFile, sheet: Sheet) -> None:
-    if found.open:
+def _hindrance(call: Call, found: Registered, functions: FunctionsFile) -> str:
+    """Why a function of the file cannot be used, if so."""
+    row, place = call.row, f"{call.name} ({functions.name}, line {found.line})"
+    if row.arguments is None and (lacking := found.lacks(row.offered)):
+        return f"{place} needs {', '.join(lacking)}, and {row.field} takes no arguments"
+    if row.serves:
+        source = serving_source(functions, [found]) or functions.source
+        if foreign := foreign_modules(source):
+            return f"{place} needs {', '.join(foreign)}, which serving pods do not have"
+    return ""
+
+
+def _place_found(call: Call, found: Registered, config: Config, functions: FunctionsFile, sheet: Sheet) -> None:
+    sheet.place(call.row.function_field, call.name, call.entry)
+    if call.row.arguments is None:
         return
+    for name, argument in call.arguments.items():
+        sheet.place(f"{call.row.arguments}.{name}", config.values[argument.path], argument)
     given = {name.partition(".")[0]: entry for name, entry in call.arguments.items()}
     takes = ", ".join((*found.required, *found.optional)) or "no arguments"
     what = f"{call.name} ({functions.name}, line {found.line}) takes {takes}"
-    for name in found.required:
-        if name not in given:
-            sheet.problems.append(
-                Problem(call.entry.line, call.entry.path, f"{name} is missing in the section; {what}")
-            )
+    if lacking := found.lacks(given):
+        text = f"the section lacks {', '.join(lacking)}; {what}"
+        sheet.problems.append(Problem(call.entry.line, call.entry.path, text))
     for name, entry in given.items():
-        if name not in (*found.required, *found.optional):
+        if not found.open and name not in (*found.required, *found.optional):
             sheet.problems.append(Problem(entry.line, entry.path, f"unknown argument; {what}"))

@@ -17,7 +17,7 @@ from autotrain_cli.leftovers import note_leftovers, resembling
 from autotrain_cli.mapping import ROWS, Row, keys_of
 from autotrain_cli.problems import InputError, Problem
 from autotrain_cli.references import Config, resolve
-from autotrain_cli.serving_part import foreign_modules, serving_source
+from autotrain_cli.serving_part import serving_source
 from autotrain_cli.sheet import Sheet, shorten
 from autotrain_cli.writing import written
 
@@ -59,7 +59,7 @@ def convert(request: Request) -> Conversion:
     sheet = Sheet()
     facts = _facts(config, request, sheet)
     _place_options(request, facts, sheet)
-    serving = place_calls(config, request.functions, sheet)
+    serving = place_calls(config, request.functions, facts, sheet)
     _place_rows(config, facts, sheet)
     note_leftovers(config, sheet)
     _place_defaults(config, request, facts, sheet)
@@ -174,10 +174,6 @@ def _place_functions(request: Request, serving: list[Registered], sheet: Sheet) 
     if part is not None:
         files[SERVING_KEY] = part
         sheet.place("spec.functions.configMapRef.servingKey", SERVING_KEY, None)
-    if serving and (foreign := foreign_modules(part or file.source)):
-        names = ", ".join(sorted({entry.name for entry in serving}))
-        text = f"{names}: the server has no {', '.join(foreign)}; do without, or give serving.image one that has"
-        sheet.warnings.append(Problem(None, "", text, file.name))
     return files
 
 

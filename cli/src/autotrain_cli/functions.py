@@ -4,7 +4,8 @@ Only the import of AutoTrain's registry changes.
 """
 
 import ast
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from autotrain_cli.problems import InputError, Problem
@@ -14,7 +15,9 @@ LARGEST_BYTES = 900_000
 IMPORT = "from autotrain_server.functions import registry"
 OURS = "autotrain_server.functions"
 ORIGINS = ("torch_snippets", "torch_snippets.registry", "torch_snippets.thinc_parser.parser")
-SYNONYMS = {"augmentation": "augmentations"}
+KINDS = ("load_function", "preprocess_function", "augmentation", "head", "postprocess_function")
+"""What the operator's registry has; a file may create more."""
+SYNONYMS = {"augmentations": "augmentation"}
 METHODS = ("create", "fill", "find", "get", "get_all", "has", "make_from_config", "resolve")
 """Of the registry itself; every other attribute is a registry of functions."""
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -31,6 +34,13 @@ class Registered:
     optional: tuple[str, ...] = ()
     open: bool = False
     """It takes any argument, or the file does not show which."""
+    first: str = ""
+    """The parameter of a function that an argument without a name goes to."""
+
+    def lacks(self, given: Collection[str]) -> list[str]:
+        """Parameters that `given` leaves empty. One that stands first may be the picture or the answer itself."""
+        empty = [name for name in self.required if name not in given]
+        return [] if empty == [self.first] else empty
 
 
 @dataclass
@@ -68,7 +78,32 @@ def read_functions(name: str, content: bytes) -> FunctionsFile:
             file.registered.append(entry)
         else:
             file.unclear.append(entry)
+    if problems := [*_unknown_kinds(file), *_doubles(file)]:
+        raise InputError(problems)
     return file
+
+
+def _unknown_kinds(file: FunctionsFile) -> Iterator[Problem]:
+    calls = [
+        node for node in ast.walk(file.tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    ]
+    created = {
+        _name_given(call) for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "create"
+    }
+    for entry in file.registered:
+        if entry.registry not in KINDS and entry.registry not in created:
+            text = f"the registry has no {entry.registry}, it has {', '.join(KINDS)}; registry.create makes more"
+            yield Problem(entry.line, f"registry.{entry.registry}", text, file.name)
+
+
+def _doubles(file: FunctionsFile) -> Iterator[Problem]:
+    """Names that two functions at the top of the file register under: the operator's registry refuses the second."""
+    decorators = (item for node in file.tree.body if isinstance(node, Definition) for item in node.decorator_list)
+    lines = {item.lineno for item in decorators}
+    count = Counter((entry.registry, entry.name) for entry in file.registered if entry.line in lines)
+    for entry in file.registered:
+        if count[entry.registry, entry.name] > 1:
+            yield Problem(entry.line, f"registry.{entry.registry}", f"{entry.name!r} is registered twice", file.name)
 
 
 def _parse(name: str, source: str) -> ast.Module:
@@ -169,10 +204,11 @@ def _registered(registry: str, name: str, line: int, node: Definition | None) ->
 def _signature(registry: str, name: str, line: int, arguments: ast.arguments, skip: int) -> Registered:
     plain = [item.arg for item in [*arguments.posonlyargs, *arguments.args]]
     first_optional = len(plain) - len(arguments.defaults)
+    first = plain[0] if plain and not skip else ""  # a class is always made before it is called
     required, optional = plain[skip:first_optional], plain[max(skip, first_optional) :]
     for item, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
         (required if default is None else optional).append(item.arg)
-    return Registered(registry, name, line, tuple(required), tuple(optional), arguments.kwarg is not None)
+    return Registered(registry, name, line, tuple(required), tuple(optional), arguments.kwarg is not None, first)
 
 
 def _refusal(name: str, line: int | None, text: str) -> InputError:

@@ -35,7 +35,14 @@ class FunctionRow:
     keys: tuple[str, ...]
     arguments: str | None
     """The field of the arguments; None takes none."""
+    offered: tuple[str, ...] = ()
+    """Settings that the operator gives by itself to a function that asks for them."""
     serves: bool = False
+    only: tuple[Task, ...] = ()
+
+    @property
+    def function_field(self) -> str:
+        return self.field if self.field.endswith(".function") else f"{self.field}.function"
 
 
 LABELS: tuple[Task, ...] = ("Classification", "MultiLabelClassification")
@@ -126,12 +133,25 @@ ROWS = (
     Row("spec.serving.postprocessing.nmsIou", ("testing.nms_iou_threshold",), number, BOXES),
 )
 
+SIZES = ("image_size", "size")
+
 FUNCTIONS = (
-    FunctionRow("spec.data.load", "load_function", ("*.@load_function",), "spec.data.load.args"),
-    FunctionRow("spec.model.head", "head", ("*.@head",), "spec.model.head.args"),
-    FunctionRow("spec.preprocessing.function", "preprocess_function", ("*.@preprocess_function",), None, serves=True),
+    FunctionRow("spec.data.load", "load_function", ("*.@load_function",), "spec.data.load.args", only=LABELS),
+    FunctionRow("spec.model.head", "head", ("*.@head",), "spec.model.head.args", only=LABELS),
     FunctionRow(
-        "spec.augmentation.function", "augmentations", ("training.*.@augmentations", "training.*.@augmentation"), None
+        "spec.preprocessing.function",
+        "preprocess_function",
+        ("*.@preprocess_function",),
+        None,
+        offered=(*SIZES, "height", "width"),
+        serves=True,
+    ),
+    FunctionRow(
+        "spec.augmentation.function",
+        "augmentation",
+        ("training.*.@augmentations", "training.*.@augmentation"),
+        None,
+        offered=SIZES,
     ),
     FunctionRow(
         "spec.serving.postprocessing.function",
@@ -156,7 +176,10 @@ UNUSED = (
     ("the operator cuts from a larger picture itself", ("architecture.presize", "*.preprocess.presize")),
     ("arguments of another library's network", ("architecture.extra_args.*",)),
     ("the operator switches between mixup and cutmix itself", (f"{SCHEME}.mixup_switch_prob",)),
-    ("pictures are not augmented when the model is asked or measured", ("testing.*.@augmentations",)),
+    (
+        "pictures are not augmented when the model is asked or measured",
+        ("testing.*.@augmentations", "testing.*.@augmentation"),
+    ),
     ("the server batches what arrives together; see serving.batching", ("testing.batch_size",)),
     ("logs are always on", ("testing.debug",)),
     ("ids in annotation files may be any numbers", ("meta.incby1",)),

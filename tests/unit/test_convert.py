@@ -474,6 +474,14 @@ def test_exit_codes_tell_bad_input_missing_files_and_unwritable_places(tmp_path:
     assert run(DATA / "fruit.ini", "--output", tmp_path / "none/job.yaml").exit_code == 73
 
 
+def test_a_config_is_never_replaced(tmp_path: Path):
+    config = tmp_path / "config.ini"
+    config.write_text(FRUIT)
+
+    assert run(config, "--output", config).exit_code == 73
+    assert config.read_text() == FRUIT
+
+
 def test_a_refusal_writes_nothing(tmp_path: Path):
     bad = tmp_path / "bad.ini"
     bad.write_text("epochs = 3\n")

@@ -11,7 +11,8 @@ from rich.console import Console
 
 from autotrain_cli.convert import Conversion, Request
 from autotrain_cli.convert import convert as convert_request
-from autotrain_cli.functions import FunctionsFile, read_functions
+from autotrain_cli.functions import LARGEST_BYTES, read_functions
+from autotrain_cli.ini import MOST_CHARACTERS
 from autotrain_cli.problems import InputError, Problem
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -53,16 +54,15 @@ def convert(
     Exit codes: 0, 65 the config or the functions are not right, 66 a file cannot be read, 73 the output cannot be written.
     """
     try:
-        file = _functions(functions) if functions else None
         request = Request(
             str(config),
             _text(config),
-            file,
+            read_functions(str(functions), _bytes(functions, LARGEST_BYTES)) if functions else None,
             name,
             task,
             data_uri,
-            home=os.path.expanduser("~"),  # noqa: PTH111 - raises where Path.home() does
-            folder=str(Path.cwd()),
+            home=os.path.expanduser("~"),  # noqa: PTH111 - Path.home() raises where there is none
+            folder=_folder(),
         )
         result = convert_request(request)
     except InputError as error:
@@ -70,15 +70,14 @@ def convert(
             _say(problem.describe(str(config)), style="red")
         raise typer.Exit(Exit.BAD_INPUT) from error
     _tell(result, config)
-    _write(result.text, output)
-
-
-def _functions(path: Path) -> FunctionsFile:
-    return read_functions(str(path), _bytes(path))
+    if output is None:
+        _print(result.text)
+    else:
+        _write(result.text, output, config)
 
 
 def _text(path: Path) -> str:
-    content = _bytes(path)
+    content = _bytes(path, 4 * MOST_CHARACTERS)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -86,11 +85,20 @@ def _text(path: Path) -> str:
         raise InputError([Problem(line, "", f"byte {error.start} is not UTF-8")]) from error
 
 
-def _bytes(path: Path) -> bytes:
+def _bytes(path: Path, most: int) -> bytes:
+    """The file; of one that is too large, one byte more than allowed."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(most + 1)
+    except (OSError, ValueError) as error:
+        _end(f"{path}: {_reason(error)}", Exit.NO_INPUT)
+
+
+def _folder() -> str:
+    try:
+        return str(Path.cwd())
     except OSError as error:
-        _end(f"{path}: {error.strerror or error}", Exit.NO_INPUT)
+        _end(f"the working directory: {_reason(error)}", Exit.NO_INPUT)
 
 
 def _tell(result: Conversion, config: Path) -> None:
@@ -99,15 +107,27 @@ def _tell(result: Conversion, config: Path) -> None:
     _say(f"{config}: {result.mapped} keys mapped, {result.unused} not used (they are listed at the end)")
 
 
-def _write(text: str, output: Path | None) -> None:
+def _print(text: str) -> None:
+    """In UTF-8, whatever the terminal says: that is what kubectl reads."""
     try:
-        if output is None:
-            sys.stdout.write(text)
-            sys.stdout.flush()
-        else:
-            output.write_text(text, encoding="utf-8")
+        sys.stdout.buffer.write(text.encode())
+        sys.stdout.buffer.flush()
     except OSError as error:
-        _end(f"{output or 'stdout'}: {error.strerror or error}", Exit.CANNOT_WRITE)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries once more when it ends
+        _end(f"stdout: {_reason(error)}", Exit.CANNOT_WRITE)
+
+
+def _write(text: str, output: Path, config: Path) -> None:
+    try:
+        if output.exists() and output.samefile(config):
+            _end(f"{output}: this is the config itself", Exit.CANNOT_WRITE)
+        output.write_text(text, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        _end(f"{output}: {_reason(error)}", Exit.CANNOT_WRITE)
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _say(text: str, style: str | None = None) -> None:

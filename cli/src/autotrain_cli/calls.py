@@ -12,6 +12,8 @@ from autotrain_cli.references import Config
 from autotrain_cli.serving_part import foreign_modules, serving_source
 from autotrain_cli.sheet import Sheet
 
+NOT_IN_RECIPES = ("effdet", "icevision", "mmcv", "mmdet", "mmseg", "torch_snippets")
+"""AutoTrain's libraries that the recipe image does without."""
 NO_FILE = "no --functions file was given"
 
 
@@ -98,8 +100,16 @@ def _hindrance(call: Call, found: Registered, functions: FunctionsFile) -> str:
     return ""
 
 
+def _warn_of_libraries(call: Call, found: Registered, functions: FunctionsFile, sheet: Sheet) -> None:
+    source = serving_source(functions, [found]) or functions.source
+    if absent := [module for module in foreign_modules(source) if module in NOT_IN_RECIPES]:
+        text = f"{call.name} imports {', '.join(absent)}, which only an own compute.image could have"
+        sheet.warnings.append(Problem(call.entry.line, call.entry.path, text))
+
+
 def _place_found(call: Call, found: Registered, config: Config, functions: FunctionsFile, sheet: Sheet) -> None:
     sheet.place(call.row.function_field, call.name, call.entry)
+    _warn_of_libraries(call, found, functions, sheet)
     if call.row.arguments is None:
         return
     for name, argument in call.arguments.items():

@@ -81,7 +81,7 @@ def truth(value: Any, _: Facts) -> bool:
 
 def object_name(value: Any, _: Facts) -> str | Read:
     """A DNS label that begins with a letter."""
-    plain = unicodedata.normalize("NFKD", str(value)).encode("ascii", "ignore").decode().lower()
+    plain = unicodedata.normalize("NFKD", str(value).casefold()).encode("ascii", "ignore").decode()
     words = re.findall(r"[a-z0-9]+", plain)
     name = "-".join(words)
     if not name:

@@ -25,10 +25,12 @@ def _unknown(entry: Entry, config: Config) -> NotUsed:
     call = next((path for path in config.ini.entries if path.startswith(f"{entry.section}.@")), None)
     if call is not None:
         return NotUsed(f"it is an argument of {config.values[call]}, which is not used or takes none")
-    free = [key for key in known_keys() if key not in config.values]
-    near = difflib.get_close_matches(entry.path, free, n=1, cutoff=ALIKE)
+    near = difflib.get_close_matches(entry.path, known_keys(), n=1, cutoff=ALIKE)
     why = f"AutoTrain operator has no {entry.path}"
-    return Lost(f"{why}; did you mean {near[0]}?") if near else NotUsed(why)
+    if not near:
+        return NotUsed(why)
+    there = f", which is in line {config.ini.entries[near[0]].line}" if near[0] in config.ini.entries else ""
+    return Lost(f"{why}; did you mean {near[0]}{there}?")
 
 
 def _unknown_registry(entry: Entry) -> NotUsed:

@@ -270,6 +270,20 @@ def test_what_is_for_pictures_with_one_label_is_left_out_of_detection():
     assert "ObjectDetection has no spec.augmentation.mixup" in unused(text, "training.scheme.mixup")
 
 
+@pytest.mark.parametrize(
+    ("task", "size", "side"),
+    [
+        ("classification", "100", 100),
+        ("classification", "(224, '224')", 224),
+        ("object_detection", "384", 384),
+        ("object_detection", "500", 512),
+        ("segmentation", "[256, 300]", 320),
+    ],
+)
+def test_sizes_are_sides_of_squares_and_multiples_where_networks_need_them(task: str, size: str, side: int):
+    assert spec_of(small(f"[training.preprocess]\nsize = {size}", task=task))["model"]["imageSize"] == side
+
+
 # --- data
 
 
@@ -312,11 +326,26 @@ def test_a_folder_of_this_machine_is_taken_with_a_warning(folder: str, uri: str)
     assert "pods do not see" in found.warnings[0].text
 
 
-def test_a_slip_in_an_address_is_mended_with_a_warning():
-    found = converted(small().replace("https://example", "https =//example"))
+@pytest.mark.parametrize("slip", ["https =//", "https:/", "https//", "https : //", "www."])
+def test_a_slip_in_an_address_is_mended_with_a_warning(slip: str):
+    found = converted(small().replace("https://", slip))
 
-    assert job_of(found.text)["spec"]["data"]["uri"] == "https://example.org/pets.zip"
+    assert (
+        job_of(found.text)["spec"]["data"]["uri"] == f"https://{'www.' if slip == 'www.' else ''}example.org/pets.zip"
+    )
     assert found.warnings[0].line == 5
+
+
+@pytest.mark.parametrize("address", ["ftp://example.org/pets.zip", "[1, 2]"])
+def test_an_address_that_no_pod_can_reach_is_refused(address: str):
+    (problem,) = problems_of(small().replace("https://example.org/pets.zip", address))
+
+    assert problem.startswith("config.ini:5: project.data_source_url: found ")
+
+
+@pytest.mark.parametrize(("ratio", "share"), [("0.9", 0.1), ("0.8", 0.2), ("70", 0.3), ("1", None)])
+def test_the_validation_part_is_what_the_training_part_leaves(ratio: str, share: float | None):
+    assert spec_of(small(f"train_ratio = {ratio}"))["data"].get("validationFraction") == share
 
 
 def test_without_data_the_config_is_refused_and_the_nearest_key_told():
@@ -343,6 +372,8 @@ def test_the_command_line_has_the_first_word():
     [
         ("epochs = five", "found 'five'; allowed: a number"),
         ("epochs = 0", "found 0; allowed in spec.training.epochs: greater than or equal to 1"),
+        ("batch_size = 1e999", "found '1e999'; allowed: a number"),
+        (f"batch_size = 1{'0' * 400}", "allowed: a number up to"),
         ("epochs = 1.5", "found 1.5; allowed in spec.training.epochs: a valid integer"),
         ("epochs = 2\n  freeze_epochs = 1", "lines that are indented deeper go on with the value before"),
         ("aa = rand_m9", "allowed in spec.augmentation.policy"),
@@ -359,7 +390,7 @@ def test_a_value_that_does_not_fit_is_told_with_line_and_key(line: str, told: st
 
 
 def test_everything_that_is_wrong_is_told_at_once():
-    assert len(problems_of(small("train_ratio = 7 %\n[training.scheme]\nepochs = x\namp = y", backbone="none"))) == 4
+    assert len(problems_of(small("train_ratio = 107\n[training.scheme]\nepochs = x\namp = y", backbone="none"))) == 4
 
 
 # --- own functions

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from autotrain_api import backbones
 from autotrain_api.trainingjob import Task
-from autotrain_cli.conversions import Doubtful, Facts, NotUsed, Read, Unfit
+from autotrain_cli.conversions import Doubtful, Facts, NotUsed, Read, Unfit, words
 
 TASKS: dict[str, Task] = {
     "classification": "Classification",
@@ -34,7 +34,7 @@ EFFICIENTDET = re.compile(r"(?P<tf>tf_)?(?P<lite>lite)?d?(?P<size>[0-7])")
 
 
 def task(value: Any, _: Facts) -> Task:
-    return task_named(str(value))
+    return task_named(words(value))
 
 
 def task_named(text: str) -> Task:
@@ -56,7 +56,7 @@ def task_of_network(model_type: Any) -> Task:
 
 def backbone(value: Any, facts: Facts) -> str | Read:
     """A name in timm."""
-    name = str(value).strip()
+    name = words(value)
     if backbones.is_known(name) or name.startswith("hf-hub:"):
         return name
     if found := YOLO_SIZES.get(name.removesuffix("_p6")):

@@ -15,8 +15,10 @@ from autotrain_api.trainingjob import Task
 from autotrain_cli.literals import read_literal
 
 URI = re.compile(r"(https?|s3|gs|hf|pvc|file)://.+")
-BROKEN_URI = re.compile(r"(?P<scheme>https?|s3|gs|hf)\s*[=:]?\s*/{1,2}(?=[^/\s])")
+BROKEN_URI = re.compile(r"(?P<scheme>https?|s3|gs|hf|pvc)\s*(?:[=:]\s*/{1,2}|//)(?=[^/\s])")
 LONGEST_NAME = 50
+SIZE_STEP = 32
+LARGEST_NUMBER = 2**53
 OPTIMIZERS = {"adamw": "AdamW", "adam": "AdamW", "sgd": "SGD", "momentum": "SGD", "rmsprop": "RMSprop", "lamb": "Lamb"}
 SCHEDULES = {"onecycle": "OneCycle", "cosine": "Cosine", "constant": "Constant", "none": "Constant"}
 LAYOUT_OF_SUFFIX = {".json": "Coco", ".csv": "Csv"}
@@ -59,6 +61,13 @@ class Unfit(Exception):  # noqa: N818 - the config's error, not the program's
     """What would be allowed."""
 
 
+def words(value: Any) -> str:
+    """A text, or a number that is meant as one."""
+    if not isinstance(value, str | int | float):
+        raise Unfit("a text")
+    return str(value).strip()
+
+
 def as_it_is(value: Any, _: Facts) -> Any:
     return value
 
@@ -68,12 +77,14 @@ def number(value: Any, _: Facts) -> Any:
     found = read_literal(value) if isinstance(value, str) else value
     if isinstance(found, bool) or not isinstance(found, int | float):
         raise Unfit("a number")
+    if abs(found) > LARGEST_NUMBER:
+        raise Unfit(f"a number up to {LARGEST_NUMBER}")
     return found
 
 
 def truth(value: Any, _: Facts) -> bool:
-    words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-    found = words.get(str(value).lower())
+    meanings = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+    found = meanings.get(words(value).lower())
     if found is None:
         raise Unfit("true or false")
     return found
@@ -81,15 +92,30 @@ def truth(value: Any, _: Facts) -> bool:
 
 def object_name(value: Any, _: Facts) -> str | Read:
     """A DNS label that begins with a letter."""
-    plain = unicodedata.normalize("NFKD", str(value).casefold()).encode("ascii", "ignore").decode()
-    words = re.findall(r"[a-z0-9]+", plain)
-    name = "-".join(words)
+    plain = unicodedata.normalize("NFKD", words(value).casefold()).encode("ascii", "ignore").decode()
+    name = "-".join(re.findall(r"[a-z0-9]+", plain))
     if not name:
         raise Unfit("a name with letters in it; or give --name")
     if not name[0].isalpha():
         name = f"job-{name}"
     name = name[:LONGEST_NAME].rstrip("-")
     return name if name == value else Read(name, "a name of a Kubernetes object")
+
+
+def image_size(value: Any, facts: Facts) -> Any:
+    """The side of a square, in pixels; detectors and segmenters need a multiple of SIZE_STEP."""
+    sides = [number(side, facts) for side in (value if isinstance(value, list) and len(value) == 2 else [value])]
+    size = max(sides)
+    stepped = _stepped(size, facts)
+    if min(sides) != size:
+        return Doubtful(stepped, "the network sees a square")
+    return size if stepped == size else Read(stepped, f"a multiple of {SIZE_STEP}, which {facts.task} needs")
+
+
+def _stepped(size: int | float, facts: Facts) -> int | float:
+    if facts.task in ("Classification", "MultiLabelClassification"):
+        return size
+    return -(-size // SIZE_STEP) * SIZE_STEP
 
 
 def class_names(value: Any, facts: Facts) -> list[str]:
@@ -102,10 +128,13 @@ def class_names(value: Any, facts: Facts) -> list[str]:
     return [str(name).strip() for name in found]
 
 
-def validation_share(value: Any, facts: Facts) -> float:
+def validation_share(value: Any, facts: Facts) -> float | Read:
     """What `train_ratio` leaves."""
     share = float(number(value, facts))
-    share = share / 100 if 1 < share <= 100 else share
+    if share == 1:
+        raise Lost("it leaves nothing to measure with; the operator holds a part out")
+    if 1 < share < 100:
+        return Read(round(1 - share / 100, 6), "taken as per cent")
     if not 0 < share < 1:
         raise Unfit("a number between 0 and 1")
     return round(1 - share, 6)
@@ -131,7 +160,7 @@ def schedule(value: Any, _: Facts) -> str | Read:
 
 
 def _named(value: Any, names: dict[str, str], remark: str) -> str | Read:
-    word = re.sub(r"[^a-z]", "", str(value).lower())
+    word = re.sub(r"[^a-z]", "", words(value).lower())
     if word not in names:
         raise Unfit(", ".join(sorted(set(names.values()))))
     return names[word] if names[word].lower() == word else Read(names[word], remark)
@@ -139,7 +168,7 @@ def _named(value: Any, names: dict[str, str], remark: str) -> str | Read:
 
 def policy(value: Any, _: Facts) -> str:
     """timm's `aa`."""
-    return "None" if str(value).lower() in ("none", "false") else str(value)
+    return "None" if words(value).lower() in ("none", "false") else words(value)
 
 
 # --- data
@@ -147,9 +176,11 @@ def policy(value: Any, _: Facts) -> str:
 
 def data_uri(value: Any, facts: Facts) -> str | Read:
     """An address, or a path of this machine."""
-    text = str(value).strip()
+    text = words(value)
     if URI.fullmatch(text):
         return text
+    if text.startswith("www."):
+        return Doubtful(f"https://{text}", "an address without a scheme, it seems")
     if broken := BROKEN_URI.match(text):
         fixed = f"{broken['scheme']}://{text[broken.end() :]}"
         return Doubtful(fixed, "a slip of the pen, it seems")
@@ -162,7 +193,7 @@ def data_uri(value: Any, facts: Facts) -> str | Read:
 
 def inside_data(value: Any, facts: Facts) -> str:
     """A path below AutoTrain's data folder as a path inside of the data."""
-    path = PurePosixPath(str(value))
+    path = PurePosixPath(words(value))
     if facts.data_root is not None:
         root = PurePosixPath(facts.data_root)
         if path.is_relative_to(root):
@@ -178,7 +209,7 @@ def inside_data(value: Any, facts: Facts) -> str:
 
 def annotation_layout(value: Any, _: Facts) -> str:
     """By the name of an annotation file, or Voc for a folder of them."""
-    suffix = PurePosixPath(str(value)).suffix.lower()
+    suffix = PurePosixPath(words(value)).suffix.lower()
     if suffix not in LAYOUT_OF_SUFFIX:
         raise Unfit("a file ending in .json (COCO) or .csv")
     return LAYOUT_OF_SUFFIX[suffix]
@@ -203,7 +234,7 @@ def pictures_folder(value: Any, facts: Facts) -> Any:
 
 
 def initial_weights(value: Any, _: Facts) -> str:
-    text = str(value)
+    text = words(value)
     if URI.fullmatch(text) and text.endswith(".safetensors"):
         return text
     raise NotUsed(

@@ -95,7 +95,7 @@ ROWS = (
             "testing.preprocess.image_size",
             "testing.preprocess.size",
         ),
-        number,
+        conversions.image_size,
     ),
     Row(
         "spec.model.initialWeights.uri",

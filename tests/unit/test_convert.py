@@ -393,6 +393,12 @@ def test_everything_that_is_wrong_is_told_at_once():
     assert len(problems_of(small("train_ratio = 107\n[training.scheme]\nepochs = x\namp = y", backbone="none"))) == 4
 
 
+def test_class_names_that_are_the_same_are_refused():
+    (problem,) = problems_of(small().replace("type", "classes = cat, dog, cat\ntype"))
+
+    assert problem == "config.ini:4: project.classes: found 'cat, dog, cat'; allowed: names that differ"
+
+
 # --- own functions
 
 

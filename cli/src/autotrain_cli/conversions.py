@@ -125,7 +125,10 @@ def class_names(value: Any, facts: Facts) -> list[str]:
         raise Unfit('a list of names, as ["cat", "dog"]')
     if len(found) == 1 and facts.task in ("Classification", "MultiLabelClassification"):
         raise Lost("one name is no list of classes; they are found in the data")
-    return [str(name).strip() for name in found]
+    names = [words(name) for name in found]
+    if len(set(names)) != len(names):
+        raise Unfit("names that differ")
+    return names
 
 
 def validation_share(value: Any, facts: Facts) -> float | Read:

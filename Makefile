@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DATA ?= digits
 CLUSTER ?= minicluster
 KEEP ?=
-PARTS := crds operator server_image trainer_image
+PARTS := crds operator server_image trainer_image cli
 INSTALLED := $(VENV)/.installed
 TOOLS := .cache/bin
 CHROMIUM = $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
@@ -76,7 +76,7 @@ format: install ## put the code into its form
 
 COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --no-annotate --quiet \
   --no-emit-package autotrain-api --no-emit-package autotrain-operator --no-emit-package autotrain-server \
-  --no-emit-package autotrain-trainer --custom-compile-command "make pins"
+  --no-emit-package autotrain-trainer --no-emit-package autotrain-cli --custom-compile-command "make pins"
 HASHED = $(COMPILE) - --constraint requirements.txt --generate-hashes --output-file
 TORCH = $(shell grep -oE '^(torch|torchvision|triton|cuda-[a-z]+|nvidia-[a-z0-9-]+)==' requirements.txt | tr -d =)
 

@@ -494,6 +494,14 @@ def test_gpus_are_a_limit_of_serving_pods_and_told_to_the_server() -> None:
     assert after["resources"]["limits"]["nvidia.com/gpu"] == 2
 
 
+def test_a_store_that_serving_pods_cannot_reach_is_told() -> None:
+    world = World(output={"uri": "s3://models"}).settle().trains()
+    world.pods_say(Reason.BUNDLE_UNREACHABLE, "s3://models/lab: access is denied (403)")
+
+    assert world.condition("RolledOut") == ("False", Reason.BUNDLE_UNREACHABLE)
+    assert "access is denied" in world.message("RolledOut")
+
+
 def pod_of_serving(world: World) -> dict[str, Any]:
     deployment = world.seen.deployment
     assert deployment is not None

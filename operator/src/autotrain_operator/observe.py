@@ -64,7 +64,7 @@ class Observer:
             self._kube.find("Deployment", namespace, name),
             self._kube.find("Service", namespace, name),
             self._kube.find("PodDisruptionBudget", namespace, name),
-            self._kube.find("PersistentVolumeClaim", namespace, claim),
+            self._claim(namespace, claim),
         )
         own = await self._kube.find("ConfigMap", namespace, functions) if functions else None
         seen = Observed(
@@ -81,6 +81,9 @@ class Observer:
         await self._see_training(seen, namespace, name, recorded)
         await self._see_serving(seen, namespace, name)
         return seen
+
+    async def _claim(self, namespace: str, name: str) -> Object | None:
+        return await self._kube.find("PersistentVolumeClaim", namespace, name) if name else None
 
     async def _see_training(self, seen: Observed, namespace: str, name: str, recorded: list[Object]) -> None:
         done = {attempt["job"] for attempt in recorded if attempt["result"] not in ("Running",)}

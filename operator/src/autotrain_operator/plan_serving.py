@@ -26,6 +26,8 @@ PERMANENT = frozenset(
     }
 )
 """What a pod says of its bundle when waiting cannot help."""
+TOLD = PERMANENT | {Reason.CRASHED, Reason.BUNDLE_UNREACHABLE}
+"""What else a pod says of itself that explains why it is not ready."""
 
 State = Literal["Disabled", "Nothing", "RollingOut", "Complete", "Failing"]
 
@@ -262,7 +264,7 @@ def _stand(context: Context, target: str) -> tuple[State, str, str]:
 def _why_not_ready(context: Context) -> tuple[str, str]:
     """What serving pods say of themselves, or what they wait for."""
     for answer in context.seen.unready:
-        if answer.get("reason") in PERMANENT or answer.get("reason") == Reason.CRASHED:
+        if answer.get("reason") in TOLD:
             return str(answer["reason"]), str(answer.get("message", ""))[: waiting.MESSAGE_LENGTH]
     for pod in context.seen.serving_pods:
         if "deletionTimestamp" not in pod["metadata"] and not observe.is_ready(pod):

@@ -62,9 +62,9 @@ class Reconciler:
     async def _decide(self, key: Key, obj: Object) -> plan.Step:
         uid = obj["metadata"]["uid"]
         spec = plan.readable_spec(obj)
-        claim = storage.models_of(Owner(*key, uid), spec).claim if spec else ""
+        claim = storage.models_of(Owner(*key, uid), spec).claim if spec else None
         functions = reference_of(spec)
-        seen = await self._observer.observe(obj, claim, functions.name if functions else "")
+        seen = await self._observer.observe(obj, claim or "", functions.name if functions else "")
         refused_uid, refusal = self._refusals.get(key, ("", None))
         seen.refusal = refusal if refused_uid == uid else None
         return plan.next_step(obj, seen, self._settings, self._clock())

@@ -75,8 +75,12 @@ def template(
     }
     if serving.gpus:
         environment["AUTOTRAIN_GPUS"] = str(serving.gpus)
-    mounts: list[Object] = [{"name": "models", "mountPath": names.MODELS_PATH, "readOnly": True}]
-    volumes, annotations = [storage.claim_volume("models", models.claim)], dict(serving.annotations)
+    mounts: list[Object] = []
+    volumes: list[Object] = []
+    if models.claim is not None:
+        mounts.append({"name": "models", "mountPath": names.MODELS_PATH, "readOnly": True})
+        volumes.append(storage.claim_volume("models", models.claim))
+    annotations = dict(serving.annotations)
     if own is not None and serving.postprocessing.function:
         environment["AUTOTRAIN_FUNCTIONS"] = f"{names.FUNCTIONS_PATH}/{names.FUNCTIONS_FILE}"
         mounts.append({"name": "functions", "mountPath": names.FUNCTIONS_PATH, "readOnly": True})
@@ -84,7 +88,8 @@ def template(
         volumes.append({"name": "functions", "configMap": {"name": own.config_map, "items": items}})
         annotations[names.ANNOTATION_FUNCTIONS] = sha256_of(own.serving)
     image = serving.image or settings.server_image
-    server = pods.container(CONTAINER, image, serving, settings, environment, mounts)
+    secrets = storage.secrets_of_serving(spec)
+    server = pods.container(CONTAINER, image, serving, settings, environment, mounts, secrets)
     server |= probes(spec.policy.deadlines.rollout_seconds)
     if wanted := pods.with_gpus(pods.resources(serving, settings.serving_resources), serving.gpus, settings):
         server["resources"] = wanted

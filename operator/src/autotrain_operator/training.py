@@ -68,26 +68,26 @@ def pod(owner: Owner, spec: Spec, config_map: str, settings: Settings) -> Object
     mounts: list[Object] = [
         {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 - shared memory of the pod
         {"name": "config", "mountPath": names.CONFIG_PATH, "readOnly": True},
-        {"name": "models", "mountPath": names.MODELS_PATH},
     ]
     volumes: list[Object] = [
         {"name": "shm", "emptyDir": {"medium": "Memory"}},
         {"name": "config", "configMap": {"name": config_map}},
-        storage.claim_volume("models", models.claim),
     ]
-    volume_of = {models.claim: "models"}
-    for claim, name, path in (
-        (storage.data_of(spec)[1], "data", names.DATA_PATH),
-        (storage.initial_weights_of(spec)[1], "weights", names.WEIGHTS_PATH),
+    volume_of: dict[str, str] = {}
+    for claim, name, path, read_only in (
+        (models.claim, "models", names.MODELS_PATH, {}),
+        (storage.data_of(spec)[1], "data", names.DATA_PATH, {"readOnly": True}),
+        (storage.initial_weights_of(spec)[1], "weights", names.WEIGHTS_PATH, {"readOnly": True}),
+        (storage.cache_of(spec)[1], "cache", names.CACHE_PATH, {}),
     ):
         if claim is None:
             continue
         if claim not in volume_of:
             volume_of[claim] = name
             volumes.append(storage.claim_volume(name, claim))
-        mounts.append({"name": volume_of[claim], "mountPath": path, "readOnly": True})
+        mounts.append({"name": volume_of[claim], "mountPath": path, **read_only})
     image = compute.image or settings.trainer_image
-    trainer = pods.container(CONTAINER, image, compute, settings, {}, mounts)
+    trainer = pods.container(CONTAINER, image, compute, settings, {}, mounts, storage.secrets_of_training(spec))
     trainer["args"] = ["train", "--config", f"{names.CONFIG_PATH}/{names.RUN_FILE}"]
     if wanted := pods.with_gpus(pods.resources(compute, settings.training_resources), gpus(spec, settings), settings):
         trainer["resources"] = wanted
@@ -126,7 +126,8 @@ def config_map(
         metric=spec.metric,
         data_uri=storage.data_of(spec)[0],
         initial_weights_uri=storage.initial_weights_of(spec)[0],
-        output_uri=f"file://{storage.models_of(owner, spec).bundle(revision)}",
+        data_cache_uri=storage.cache_of(spec)[0],
+        output_uri=storage.models_of(owner, spec).output_uri(revision),
         micro_batch_size=micro_batch_size,
         functions_file=f"{names.CONFIG_PATH}/{names.FUNCTIONS_FILE}" if names.FUNCTIONS_FILE in files else None,
         serving_functions_file=(

@@ -8,13 +8,17 @@ from pathlib import Path
 from autotrain_api import bundle
 from autotrain_api.names import Reason
 from autotrain_api.trainingjob import Postprocessing
-from autotrain_server.fetching import folder_of
+from autotrain_server.fetching import folder_of, is_elsewhere
 from autotrain_server.functions import FunctionError, postprocessor, read_functions
 from autotrain_server.precision import AUTO
 from autotrain_server.predictor import FUNCTION_HINT, Predictor
 from autotrain_server.reading import BundleError
 
 log = logging.getLogger(__name__)
+
+FIRST_WAIT_SECONDS = 2.0
+"""Before a store that did not answer is asked again; doubled each time."""
+LONGEST_WAIT_SECONDS = 60.0
 
 
 class Model:
@@ -63,7 +67,7 @@ class Model:
 
     def _load(self) -> None:
         try:
-            self.folder = folder_of(self.place, self._sha256 or "", self.cache)
+            self.folder = self._fetch()
             predictor = Predictor.load(self.folder, self._sha256, self.precision, self.gpus)
             self._own_finish(predictor)
         except BundleError as error:
@@ -72,12 +76,25 @@ class Model:
             log.exception("model does not load")
             self.fail(BundleError(Reason.CRASHED, "", f"{type(error).__name__}: {error}"))
         else:
-            self.predictor = predictor
+            self.predictor, self.error = predictor, None
             facts = {"revision": predictor.manifest.revision, "digest": predictor.digest}
             log.info("model ready", extra=facts | {"precision": predictor.engine.precision})
             if predictor.precision_note:
                 log.warning("precision: %s", predictor.precision_note)
             self._spread(predictor)
+
+    def _fetch(self) -> Path:
+        """The bundle's folder; a store that cannot be reached is asked until it can, and `error` says so meanwhile."""
+        seconds = FIRST_WAIT_SECONDS
+        while True:
+            try:
+                return folder_of(self.place, self._sha256 or "", self.cache)
+            except BundleError as error:
+                if error.reason != Reason.BUNDLE_UNREACHABLE or not is_elsewhere(self.place):
+                    raise
+                self.fail(error)
+            threading.Event().wait(seconds)
+            seconds = min(2 * seconds, LONGEST_WAIT_SECONDS)
 
     def _own_finish(self, predictor: Predictor) -> None:
         """Raises BundleError."""

@@ -8,7 +8,10 @@ from autotrain_server.functions import FunctionError
 
 HINTS = {
     Reason.INVALID_SPEC: "Correct the field that the message names.",
-    Reason.DATA_NOT_FOUND: "Check spec.data.uri: does it open from inside the cluster?",
+    Reason.DATA_NOT_FOUND: (
+        "Check spec.data.uri (or model.initialWeights.uri): does it open from inside the cluster, with the keys of "
+        "spec.data.secretRef?"
+    ),
     Reason.DATA_NOT_READABLE: "Check spec.data.uri and the network or volume behind it; apply again when it is back.",
     Reason.DATA_DIGEST_MISMATCH: "The archive is not the pinned one: update spec.data.sha256, or restore the archive.",
     Reason.DATA_ARCHIVE_INVALID: "Give an archive that `tar -t` or `unzip -l` can list, or a folder.",
@@ -28,10 +31,21 @@ HINTS = {
     Reason.TRAINING_DIVERGED: "Lower spec.training.learningRate, or leave it out to have it found.",
     Reason.EXPORT_MISMATCH: "This backbone cannot be exported faithfully; choose another.",
     Reason.OUT_OF_MEMORY: "Lower spec.training.batchSize or spec.model.imageSize, or give spec.compute.resources more memory.",
-    Reason.OUTPUT_NOT_WRITABLE: "Check the models' volume: its size, access mode and the chart's fsGroup.",
+    Reason.OUTPUT_NOT_WRITABLE: (
+        "Check the models' volume: its size, access mode and the chart's fsGroup; of a store, spec.output.uri, and that "
+        "the keys of spec.output.secretRef may list, read, write and delete there."
+    ),
+    Reason.BUNDLE_UNREACHABLE: "Check the network between the pods and the store of spec.output.uri.",
     Reason.TERMINATED: "The pod was stopped from outside; the operator decides whether to try again.",
 }
-USER_ERRORS = frozenset(HINTS) - {Reason.OUT_OF_MEMORY, Reason.TERMINATED, Reason.DATA_NOT_READABLE}
+VOLUME_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM)
+"""Of a disk that is full, broken or closed: trying again does not help."""
+USER_ERRORS = frozenset(HINTS) - {
+    Reason.OUT_OF_MEMORY,
+    Reason.TERMINATED,
+    Reason.DATA_NOT_READABLE,
+    Reason.BUNDLE_UNREACHABLE,
+}
 TERMINATED_CODE = 143
 CRASH_CODE = 1
 LARGEST_BATCH = 64

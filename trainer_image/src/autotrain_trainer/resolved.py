@@ -44,13 +44,13 @@ def load(folder: Path) -> Resolved | None:
         return None
 
 
-def save(resolved: Resolved, folder: Path) -> None:
+def save(resolved: Resolved, folder: Path) -> Path:
     """Write resolved.json; complete or not at all. Raises RunError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         partial = folder / f".{FILE}.partial"
         partial.write_text(json.dumps(resolved.model_dump(), indent=1) + "\n", encoding="utf-8")
-        partial.rename(folder / FILE)
+        return partial.rename(folder / FILE)
     except OSError as error:
         raise RunError(Stage.EXPORT, Reason.OUTPUT_NOT_WRITABLE, f"{folder} cannot be written: {error}") from error
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from autotrain_api.run import RunConfig
-from autotrain_trainer.data.fetch import fetch
+from autotrain_trainer.data.cache import open_data
 from autotrain_trainer.data.layouts import classes_of, read_parts
 from autotrain_trainer.data.own_load import load_parts
 from autotrain_trainer.data.pictures import load_pictures
@@ -25,7 +25,7 @@ def prepare(run: RunConfig, board: ProgressBoard, work: Path) -> Prepared:
     recipe, own = run.recipe, open_functions(run)
     # --- data
     board.say("opening data", percent=0)
-    folder = fetch(run.data_uri, recipe.data.sha256, work, board.say)
+    folder = open_data(run, work, board.say)
     loaded = recipe.data.load is not None
     parts = load_parts(own, run, folder, label_sample) if loaded else read_parts(folder, recipe.data)
     classes = classes_of([*parts.train, *parts.validation, *parts.test], recipe.data)

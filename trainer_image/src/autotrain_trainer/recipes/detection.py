@@ -13,8 +13,8 @@ from autotrain_trainer.box_assessment import BoxAssessment
 from autotrain_trainer.box_objective import BoxObjective
 from autotrain_trainer.data.box_tables import box_table
 from autotrain_trainer.data.boxes import BoxTargets, Checked, box_classes, check_boxes, small_boxes
+from autotrain_trainer.data.cache import open_data
 from autotrain_trainer.data.coco import coco
-from autotrain_trainer.data.fetch import fetch
 from autotrain_trainer.data.layouts import descend
 from autotrain_trainer.data.leaks import leaks, warning_of
 from autotrain_trainer.data.pictures import load_pictures
@@ -35,7 +35,7 @@ def prepare(run: RunConfig, board: ProgressBoard, work: Path) -> Prepared:
     refuse_unknown(recipe)
     # --- data
     board.say("opening data", percent=0)
-    folder = fetch(run.data_uri, recipe.data.sha256, work, board.say)
+    folder = open_data(run, work, board.say)
     parts = READERS[recipe.layout](descend(folder, recipe.data), recipe.data)
     classes = box_classes([*parts.train, *parts.validation, *parts.test], recipe.data)
     if leaked := leaks(parts):

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from autotrain_api.run import RunConfig
-from autotrain_trainer.data.fetch import fetch
+from autotrain_trainer.data.cache import open_data
 from autotrain_trainer.data.label_set_tables import label_set_tables, labels_in, set_sample
 from autotrain_trainer.data.layouts import class_order, descend
 from autotrain_trainer.data.own_load import load_parts
@@ -26,7 +26,7 @@ def prepare(run: RunConfig, board: ProgressBoard, work: Path) -> Prepared:
     recipe, own = run.recipe, open_functions(run)
     # --- data
     board.say("opening data", percent=0)
-    folder = fetch(run.data_uri, recipe.data.sha256, work, board.say)
+    folder = open_data(run, work, board.say)
     if recipe.data.load is None:
         parts, classes = label_set_tables(descend(folder, recipe.data), recipe.data)
     else:

@@ -2,7 +2,7 @@
 
 import importlib
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -43,21 +43,22 @@ def prepare(run: RunConfig, board: ProgressBoard, work: Path) -> Prepared:
     return ready
 
 
-def run_recipe(run: RunConfig, board: ProgressBoard, work: Path) -> Succeeded:
-    """Train and bundle. Raises RunError."""
+def run_recipe(run: RunConfig, board: ProgressBoard, work: Path, keep: Callable[[Path], None]) -> Succeeded:
+    """Train and bundle; `keep` is told of files in the work folder that later attempts are to find. Raises RunError."""
     ready = prepare(run, board, work)
     # --- fit
-    keep = work_folder(output_folder(run))
+
+    def decided() -> None:
+        keep(resolving.save(ready.resolved, work_folder(output_folder(run))))
+
     micro_batch = min(run.micro_batch_size or ready.resolved.batch_size, ready.resolved.batch_size)
     try:
-        history = train(ready, run, micro_batch, board, work, lambda: resolving.save(ready.resolved, keep))
+        history = train(ready, run, micro_batch, board, work, decided)
     except (RuntimeError, MemoryError) as error:
         raise translate(error, Stage.TRAINING, micro_batch) from error
     # --- result
     board.say("measuring and writing the bundle", percent=92)
-    outcome = make_bundle(run, ready, history)
-    board.say("done", percent=100)
-    return outcome
+    return make_bundle(run, ready, history)
 
 
 def try_serving(

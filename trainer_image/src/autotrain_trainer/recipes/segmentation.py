@@ -10,7 +10,7 @@ import numpy as np
 from autotrain_api.run import RunConfig
 from autotrain_server.tasks import Scores
 from autotrain_server.tasks.segmentation import CERTAIN
-from autotrain_trainer.data.fetch import fetch
+from autotrain_trainer.data.cache import open_data
 from autotrain_trainer.data.layouts import descend
 from autotrain_trainer.data.masks import Masks, mask_pairs
 from autotrain_trainer.data.pictures import load_pictures
@@ -30,7 +30,7 @@ def prepare(run: RunConfig, board: ProgressBoard, work: Path) -> Prepared:
     recipe, own = run.recipe, open_functions(run)
     # --- data
     board.say("opening data", percent=0)
-    folder = fetch(run.data_uri, recipe.data.sha256, work, board.say)
+    folder = open_data(run, work, board.say)
     parts, classes = READERS[recipe.layout](descend(folder, recipe.data), recipe.data)
     # --- model
     board.say(f"building {recipe.model.backbone}", percent=1)

@@ -27,6 +27,8 @@ from autotrain_trainer.progress import ProgressBoard
 from autotrain_trainer.recipes.running import resolve, seed_everything, tell
 
 READERS = {"Coco": coco, "Voc": voc, "Csv": box_table}
+MOST_AT_ONCE = 16
+"""A batch size that is found is never larger: a picture of boxes teaches as much as many labels do."""
 
 
 def prepare(run: RunConfig, board: ProgressBoard, work: Path) -> Prepared:
@@ -54,7 +56,7 @@ def prepare(run: RunConfig, board: ProgressBoard, work: Path) -> Prepared:
     say_boxes(board, read)
     if small := small_boxes(pictures.train.targets, pictures.train.pixels.shape[1], preprocessing):
         board.say(small)
-    resolved = resolve(run, network, preprocessing, len(pictures.train))
+    resolved = resolve(run, network, preprocessing, len(pictures.train), MOST_AT_ONCE)
     tell(board, pictures, classes, resolved)
     objective = BoxObjective(recipe, preprocessing, run.gate_metric)
     assessment = BoxAssessment(classes, preprocessing, run.gate_metric)

@@ -30,7 +30,7 @@ from autotrain_server.tasks import Scores
 from autotrain_server.tasks.boxes import MOST_BOXES, Boxes, decode
 from autotrain_server.tasks.detection import NMS_IOU
 from autotrain_trainer import __main__ as trainer
-from autotrain_trainer.box_metrics import COUNTED_SCORE, METRICS, Known, average_precisions, match
+from autotrain_trainer.box_metrics import COUNTED_SCORE, METRICS, Known, match, metric_of
 from autotrain_trainer.models.detector import build
 
 pytestmark = pytest.mark.torch
@@ -116,6 +116,10 @@ def test_the_bundle_holds_what_a_server_needs_and_what_a_person_wants(trained):
         assert f"report/{name}" in manifest.files
     rows = list(csv.DictReader((trained / "report/predictions.csv").open()))
     assert {row["label"] for row in rows} == set(CLASSES)
+    shown = (VALIDATION * (EMPTY - 1)) // EMPTY
+    table = list(csv.DictReader((trained / "report/per_class.csv").open()))
+    assert [(row["class"], int(row["support"])) for row in table] == [(name, shown) for name in CLASSES]
+    assert "| bar |" in (trained / "report/model_card.md").read_text()
     assert manifest.resolved["float32_difference"] <= 1e-4
 
 
@@ -184,8 +188,8 @@ def metrics_of(scores: Scores, predictor: Predictor) -> dict[str, float]:
         boxes = scene(number)[1]
         corners = np.array(list(boxes.values()), np.float64).reshape(-1, 4)
         known.append(Known(corners, np.array([CLASSES.index(name) for name in boxes], np.int64)))
-    precisions = average_precisions(match(placed(scores, predictor), known, len(CLASSES)))
-    return {name: metric(precisions) for name, metric in METRICS.items()}
+    matches = match(placed(scores, predictor), known, len(CLASSES))
+    return {name: metric_of(name, matches) for name in METRICS}
 
 
 def test_a_picture_is_answered_as_it_was_measured(data, seen):

@@ -22,7 +22,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' operator/pyproject.toml)
 REVISION = $(shell git rev-parse HEAD 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: bench-serving engine help install tools browser demo test soak unit contract check format pins stores sync images push clean
+.PHONY: bench-serving bench-recipes engine help install tools browser demo test soak unit contract check format pins stores sync images push clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ check: tools ## lint, types, direction of imports, chart
 bench-serving: install ## this server against its peers, 20 quiet minutes (QUICK=1: two; TUNE=1 searches their settings first)
 	test -d .cache/bench/packages || $(BIN)/python -m pip install --quiet --no-deps --target .cache/bench/packages -r benchmarks/requirements.txt
 	@$(BIN)/python -m benchmarks.serving $(if $(QUICK),--quick) $(if $(TUNE),--tune)
+
+bench-recipes: install ## what the recipes reach in ten minutes on two processors (ONLY=detection: one of them)
+	@$(BIN)/python -m benchmarks.recipes $(ONLY)
 
 format: install ## put the code into its form
 	$(BIN)/ruff format .

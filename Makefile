@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DATA ?= digits
 CLUSTER ?= minicluster
 KEEP ?=
-PARTS := crds operator server_image trainer_image
+PARTS := crds operator server_image trainer_image cli
 INSTALLED := $(VENV)/.installed
 TOOLS := .cache/bin
 CHROMIUM = $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
@@ -22,7 +22,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' operator/pyproject.toml)
 REVISION = $(shell git rev-parse HEAD 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: bench-serving engine help install tools browser demo test soak unit contract check format pins stores sync images push clean
+.PHONY: bench-serving bench-recipes engine help install tools browser demo test soak unit contract check format pins stores sync images push clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,13 +73,16 @@ bench-serving: install ## this server against its peers, 20 quiet minutes (QUICK
 	test -d .cache/bench/packages || $(BIN)/python -m pip install --quiet --no-deps --target .cache/bench/packages -r benchmarks/requirements.txt
 	@$(BIN)/python -m benchmarks.serving $(if $(QUICK),--quick) $(if $(TUNE),--tune)
 
+bench-recipes: install ## what the recipes reach in ten minutes on two processors (ONLY=detection: one of them)
+	@$(BIN)/python -m benchmarks.recipes $(ONLY)
+
 format: install ## put the code into its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --no-annotate --quiet \
   --no-emit-package autotrain-api --no-emit-package autotrain-operator --no-emit-package autotrain-server \
-  --no-emit-package autotrain-trainer --custom-compile-command "make pins"
+  --no-emit-package autotrain-trainer --no-emit-package autotrain-cli --custom-compile-command "make pins"
 HASHED = $(COMPILE) - --constraint requirements.txt --generate-hashes --output-file
 TORCH = $(shell grep -oE '^(torch|torchvision|triton|cuda-[a-z]+|nvidia-[a-z0-9-]+)==' requirements.txt | tr -d =)
 

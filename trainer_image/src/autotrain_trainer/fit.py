@@ -164,8 +164,8 @@ def array_loader(pictures: Pictures, objective: Objective, batch: int, seed: int
         create_item=lambda index: index,
         create_batch=gather,
         num_workers=0,
-        n_inp=1,
     )
+    loader.n_inp = 1  # what follows the pictures in a batch is the target
     loader.rng.seed(seed)
     return loader
 

@@ -55,11 +55,11 @@ def save(resolved: Resolved, folder: Path) -> Path:
         raise RunError(Stage.EXPORT, Reason.OUTPUT_NOT_WRITABLE, f"{folder} cannot be written: {error}") from error
 
 
-def batch_size_for(training: Training, pictures: int) -> int:
-    """The spec's, or the largest power of two that leaves enough steps."""
+def batch_size_for(training: Training, pictures: int, largest: int = LARGEST_BATCH) -> int:
+    """The spec's, or the largest power of two up to `largest` that leaves enough steps."""
     if training.batch_size is not None:
         return min(training.batch_size, pictures)
-    size = LARGEST_BATCH
+    size = largest
     while size > SMALLEST_BATCH and pictures // size < STEPS_PER_EPOCH:
         size //= 2
     return min(size, pictures)

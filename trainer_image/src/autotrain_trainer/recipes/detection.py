@@ -3,6 +3,7 @@
 data -> model -> export once, untrained -> pixels; then running.py: fit -> measure and bundle
 """
 
+import math
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +28,11 @@ from autotrain_trainer.progress import ProgressBoard
 from autotrain_trainer.recipes.running import resolve, seed_everything, tell, try_serving
 
 READERS = {"Coco": coco, "Voc": voc, "Csv": box_table}
+MOST_AT_ONCE = 16
+"""A batch size that is found is never larger: a picture of boxes teaches as much as many labels do."""
+LEARNING_RATE = 0.002
+"""For a batch of MOST_AT_ONCE. The range test is too careful with these losses: it said 0.0005 where this one reached the
+same average precision in a third of the steps."""
 
 
 def prepare(run: RunConfig, board: ProgressBoard, work: Path) -> Prepared:
@@ -62,11 +68,17 @@ def prepare(run: RunConfig, board: ProgressBoard, work: Path) -> Prepared:
     say_boxes(board, read)
     if small := small_boxes(pictures.train.targets, pictures.train.pixels.shape[1], preprocessing):
         board.say(small)
-    resolved = resolve(run, network, preprocessing, len(pictures.train))
+    resolved = resolve(run, network, preprocessing, len(pictures.train), MOST_AT_ONCE)
+    resolved.learning_rate = resolved.learning_rate or learning_rate_for(resolved.batch_size)
     tell(board, pictures, classes, resolved)
     objective = BoxObjective(recipe, preprocessing, run.gate_metric, own.augmentation(run, preprocessing))
     assessment = BoxAssessment(classes, preprocessing, run.gate_metric)
     return Prepared(classes, network, network, preprocessing, pictures, resolved, objective, assessment)
+
+
+def learning_rate_for(batch_size: int) -> float:
+    """Of Adam, whose steps grow with the root of the batch."""
+    return float(f"{LEARNING_RATE * math.sqrt(batch_size / MOST_AT_ONCE):.3g}")
 
 
 def refuse_unknown(recipe: Recipe) -> None:

@@ -19,7 +19,7 @@ from autotrain_trainer import resolved as resolving
 from autotrain_trainer.bundling import make_bundle
 from autotrain_trainer.data.pictures import PictureSet
 from autotrain_trainer.export import Compare, largest_difference, try_export
-from autotrain_trainer.failures import translate
+from autotrain_trainer.failures import LARGEST_BATCH, translate
 from autotrain_trainer.fit import train
 from autotrain_trainer.model import Trainable
 from autotrain_trainer.output import output_folder, work_folder
@@ -82,7 +82,13 @@ def try_step(ready: Prepared) -> None:
     ready.objective.loss(ready.network.train()(images), *target).backward()  # type: ignore[no-untyped-call]
 
 
-def resolve(run: RunConfig, network: Trainable, preprocessing: ResolvedPreprocessing, pictures: int) -> Resolved:
+def resolve(
+    run: RunConfig,
+    network: Trainable,
+    preprocessing: ResolvedPreprocessing,
+    pictures: int,
+    largest_batch: int = LARGEST_BATCH,
+) -> Resolved:
     """What an earlier attempt decided, or what is decided now."""
     known = resolving.load(work_folder(output_folder(run)))
     if known is not None:
@@ -90,7 +96,7 @@ def resolve(run: RunConfig, network: Trainable, preprocessing: ResolvedPreproces
         return known
     settings = run.recipe.training
     return Resolved(
-        batch_size=resolving.batch_size_for(settings, pictures),
+        batch_size=resolving.batch_size_for(settings, pictures, largest_batch),
         precision=resolving.precision_for(settings, network, preprocessing.height, preprocessing.width),
         learning_rate=settings.learning_rate,
         threads=torch.get_num_threads(),

@@ -11,6 +11,7 @@ from autotrain_api.run import RunConfig
 from autotrain_server.tasks import Scores
 from autotrain_server.tasks.segmentation import CERTAIN
 from autotrain_trainer.data.cache import open_data
+from autotrain_trainer.data.coco_masks import coco_masks
 from autotrain_trainer.data.layouts import descend
 from autotrain_trainer.data.masks import Masks, mask_pairs
 from autotrain_trainer.data.pictures import load_pictures
@@ -22,7 +23,7 @@ from autotrain_trainer.recipes.running import resolve, seed_everything, tell, tr
 from autotrain_trainer.segmentation import MaskAssessment
 from autotrain_trainer.segmentation_objective import MaskObjective
 
-READERS = {"MaskPairs": mask_pairs}
+READERS = {"MaskPairs": mask_pairs, "Coco": coco_masks}
 
 
 def prepare(run: RunConfig, board: ProgressBoard, work: Path) -> Prepared:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from archives import PICTURES, files_of, silent, tar_of
 from autotrain_api.names import ExitCode, Reason
 from autotrain_trainer.data.fetch import fetch, fetch_file, locate
 from autotrain_trainer.failures import RunError
 from hub_server import COMMIT, Hub, hub
-from unit.test_fetch import PICTURES, tar_of
 
 
 @pytest.fixture
@@ -29,14 +29,6 @@ def pets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
         made.models["lab/net"] = {"model.safetensors": b"weights"}
         monkeypatch.setenv("HF_ENDPOINT", made.url)
         yield made
-
-
-def silent(_: str) -> None:
-    """Nobody listens."""
-
-
-def files_of(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def failed(uri: str, work: Path) -> RunError:

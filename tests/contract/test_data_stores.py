@@ -1,40 +1,29 @@
 """Data from object stores, against a real S3 API: whole and right, or an error that says what to do."""
 
 import hashlib
-import random
 import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from archives import BIG, LARGE, PICTURES, files_of, silent, tar_of
 from autotrain_api.names import ExitCode, Reason
 from autotrain_trainer.data.fetch import fetch, fetch_file
 from autotrain_trainer.failures import RunError
 from google_store import google_store
 from object_store import environment, python
-from unit.test_fetch import PICTURES, tar_of
 
-LARGE = random.Random(17).randbytes(5 << 20)
-BIG = tar_of({"cats/big.png": LARGE}, "w")
 FETCH = """
 import sys; from pathlib import Path; from autotrain_trainer.data.fetch import fetch
 print(fetch(sys.argv[1], sys.argv[2], Path(sys.argv[3]), lambda _: None))
 """
 
 
-def silent(_: str) -> None:
-    """Nobody listens."""
-
-
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits before trying again."""
     monkeypatch.setattr("autotrain_trainer.data.fetch.FIRST_WAIT_SECONDS", 0.0)
-
-
-def files_of(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def failed(uri: str, work: Path, sha256: str = "") -> RunError:

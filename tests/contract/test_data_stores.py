@@ -9,7 +9,7 @@ import pytest
 
 from archives import BIG, LARGE, PICTURES, files_of, silent, tar_of
 from autotrain_api.names import ExitCode, Reason
-from autotrain_trainer.data.fetch import fetch, fetch_file
+from autotrain_trainer.data.fetch import fetch, fetch_file, locate
 from autotrain_trainer.failures import RunError
 from google_store import google_store
 from object_store import environment, python
@@ -167,6 +167,14 @@ def until(found, patience: float = 20.0):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     return result
+
+
+def test_a_half_that_is_longer_than_the_whole_is_not_gone_on_with(bucket, way, tmp_path):
+    bucket.put("archive/big.tar", BIG)
+    version = locate("s3://lab/archive/big.tar").version
+    (tmp_path / f"download.{version[:12]}.partial").write_bytes(BIG + b"more")
+
+    assert files_of(fetch("s3://lab/archive/big.tar", "", tmp_path, silent)) == {"cats/big.png": LARGE}
 
 
 def test_half_of_another_version_is_not_gone_on_with(bucket, way, tmp_path):

@@ -13,7 +13,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 SCHEMES = ("s3", "gs", "az", "https", "http")
-SETTINGS = ("AWS_", "GOOGLE_", "AZURE_")
+SETTINGS = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}
+"""Scheme -> how the names of its settings begin."""
 ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT", "GOOGLE_BASE_URL", "AZURE_ENDPOINT")
 CLIENT: Any = {"timeout": "12 h", "connect_timeout": "10 s", "read_timeout": "60 s"}
 """A large object may take hours, silence may not."""
@@ -69,13 +70,20 @@ def check_form(uri: str) -> None:
 
 def check_environment(uri: str) -> None:
     """Settings that cannot be right, by name: a Secret made of a file often ends with a new line. Raises StoreError."""
+    ours = SETTINGS.get(urlsplit(uri).scheme)
+    if ours is None:
+        return
     for name, value in os.environ.items():
-        if name.startswith(SETTINGS) and name != "GOOGLE_SERVICE_ACCOUNT_KEY" and not is_plain(value):
+        if name.startswith(ours) and name != "GOOGLE_SERVICE_ACCOUNT_KEY" and not is_plain(value):
             message = f"{uri}: {name} has white space or control characters in it; write it into the Secret without"
             raise StoreError(Kind.REFUSED, message)
     for name in ENDPOINTS:
         endpoint = os.environ.get(name, "")
-        if endpoint and (urlsplit(endpoint).scheme not in ("http", "https") or not urlsplit(endpoint).hostname):
+        if (
+            endpoint
+            and name.startswith(ours)
+            and (urlsplit(endpoint).scheme not in ("http", "https") or not urlsplit(endpoint).hostname)
+        ):
             message = f"{uri}: {name} is {endpoint!r}; a URL that begins with https:// or http:// is wanted"
             raise StoreError(Kind.REFUSED, message)
 

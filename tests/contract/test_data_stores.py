@@ -243,6 +243,8 @@ def test_a_refusal_says_so_and_tells_no_credential(bucket, way, tmp_path, monkey
     [
         pytest.param("AWS_ACCESS_KEY_ID", "test\n", "AWS_ACCESS_KEY_ID has white space", id="a new line at the end"),
         pytest.param("AWS_REGION", "eu\n", "AWS_REGION has white space", id="a region with one"),
+        pytest.param("AWS_ACCESS_KEY_ID", "schlüssel", "AWS_ACCESS_KEY_ID has", id="not ASCII"),
+        pytest.param("AWS_ENDPOINT_URL", "http://a b", "a setting of the environment cannot be used", id="a space"),
         pytest.param("AWS_ENDPOINT_URL", "minio:9000", "AWS_ENDPOINT_URL is 'minio:9000'", id="no URL"),
     ],
 )

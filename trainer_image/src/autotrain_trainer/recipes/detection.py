@@ -6,8 +6,6 @@ data -> model -> export once, untrained -> pixels; then running.py: fit -> measu
 from functools import partial
 from pathlib import Path
 
-from autotrain_api.names import Reason, Stage
-from autotrain_api.revision import Recipe
 from autotrain_api.run import RunConfig
 from autotrain_trainer.box_assessment import BoxAssessment
 from autotrain_trainer.box_objective import BoxObjective
@@ -16,11 +14,9 @@ from autotrain_trainer.data.boxes import BoxTargets, Checked, box_classes, check
 from autotrain_trainer.data.coco import coco
 from autotrain_trainer.data.fetch import fetch
 from autotrain_trainer.data.layouts import descend
-from autotrain_trainer.data.leaks import leaks, warning_of
 from autotrain_trainer.data.pictures import load_pictures
 from autotrain_trainer.data.voc import voc
 from autotrain_trainer.export import try_export
-from autotrain_trainer.failures import RunError
 from autotrain_trainer.models.detector import build
 from autotrain_trainer.prepared import Prepared
 from autotrain_trainer.progress import ProgressBoard
@@ -32,14 +28,11 @@ READERS = {"Coco": coco, "Voc": voc, "Csv": box_table}
 def prepare(run: RunConfig, board: ProgressBoard, work: Path) -> Prepared:
     """Everything before the first step. Raises RunError."""
     recipe = run.recipe
-    refuse_unknown(recipe)
     # --- data
     board.say("opening data", percent=0)
     folder = fetch(run.data_uri, recipe.data.sha256, work, board.say)
     parts = READERS[recipe.layout](descend(folder, recipe.data), recipe.data)
     classes = box_classes([*parts.train, *parts.validation, *parts.test], recipe.data)
-    if leaked := leaks(parts):
-        board.say(warning_of(leaked))
     # --- model
     board.say(f"building {recipe.model.backbone}", percent=1)
     seed_everything(recipe.training.seed)
@@ -59,21 +52,6 @@ def prepare(run: RunConfig, board: ProgressBoard, work: Path) -> Prepared:
     objective = BoxObjective(recipe, preprocessing, run.gate_metric)
     assessment = BoxAssessment(classes, preprocessing, run.gate_metric)
     return Prepared(classes, network, network, preprocessing, pictures, resolved, objective, assessment)
-
-
-def refuse_unknown(recipe: Recipe) -> None:
-    """What a spec may ask for and boxes do not have. Raises RunError."""
-    training, augmentation = recipe.training, recipe.augmentation
-    asked = {
-        "augmentation.mixup": augmentation.mixup > 0,
-        "augmentation.cutmix": augmentation.cutmix > 0,
-        f"augmentation.policy {augmentation.policy!r}": augmentation.policy not in ("Default", "None"),
-        "training.labelSmoothing": training.label_smoothing > 0,
-        "training.classWeights": training.class_weights != "None",
-    }
-    if found := [name for name, wanted in asked.items() if wanted]:
-        message = f"ObjectDetection has no {', '.join(found)}; leave it out"
-        raise RunError(Stage.CONFIG, Reason.INVALID_SPEC, message)
 
 
 def say_boxes(board: ProgressBoard, read: list[Checked]) -> None:

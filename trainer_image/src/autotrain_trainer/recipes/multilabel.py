@@ -37,9 +37,12 @@ def prepare(run: RunConfig, board: ProgressBoard, work: Path) -> Prepared:
     # --- pixels
     board.say("reading pictures", percent=3)
     pictures = load_pictures(parts, recipe.data, preprocessing, work, board.say, partial(LabelSets, classes))
-    check_label_sets(pictures)
+    if unmeasured := check_label_sets(pictures, classes):
+        board.say(unmeasured)
     resolved = resolve(run, network, preprocessing, len(pictures.train))
     tell(board, pictures, classes, resolved)
-    objective = LabelSetObjective(recipe, preprocessing, run.gate_metric)
+    objective = LabelSetObjective(recipe, preprocessing, run.gate_metric, pictures.train.targets)
     assessment = LabelSetAssessment(classes, run.gate_metric)
-    return Prepared(classes, network, network, preprocessing, pictures, resolved, objective, assessment)
+    return Prepared(
+        classes, network, network, preprocessing, pictures, resolved, objective, assessment, assessment.calibrate
+    )

@@ -44,10 +44,10 @@ def prepare(run: RunConfig, board: ProgressBoard, work: Path) -> Prepared:
     pictures = load_pictures(parts, recipe.data, preprocessing, work, board.say, Masks)
     resolved = resolve(run, network, preprocessing, len(pictures.train))
     tell(board, pictures, classes, resolved)
-    objective = MaskObjective(recipe, preprocessing, len(classes), run.gate_metric)
+    objective = MaskObjective(recipe, preprocessing, len(classes), run.gate_metric, pictures.train.targets)
     assessment = MaskAssessment(classes, run.gate_metric)
     return Prepared(
-        classes, network, Maps(network), preprocessing, pictures, resolved, objective, assessment, compare_maps
+        classes, network, Maps(network), preprocessing, pictures, resolved, objective, assessment, compare=compare_maps
     )
 
 

@@ -120,8 +120,8 @@ class Manifest(Api):
     @classmethod
     def _temperature(cls, value: dict[str, Any]) -> dict[str, Any]:
         found = value.get("temperature", 1.0)
-        if isinstance(found, bool) or not isinstance(found, int | float) or found <= 0:
-            raise ValueError(f"temperature is {found!r}; it is a number above 0")
+        if isinstance(found, bool) or not isinstance(found, int | float) or not 1e-3 <= found <= 1e3:
+            raise ValueError(f"temperature is {found!r}; it is a number from 0.001 to 1000")
         return value
 
 

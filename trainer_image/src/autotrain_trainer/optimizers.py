@@ -65,6 +65,8 @@ def fit_phase(
 
     OneCycle rises and falls (Smith and Topin, arXiv:1708.07120), Cosine only falls (arXiv:1608.03983).
     """
+    if learner.opt is None:
+        learner.create_opt()
     if schedule == "OneCycle":
         learner.fit_one_cycle(epochs, rate, cbs=callbacks, **cycle)
         return

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from archives import BIG, LARGE, PICTURES, files_of, silent, tar_of
 from autotrain_api.names import ExitCode, Reason
 from autotrain_api.run import RunConfig
 from autotrain_trainer.data.cache import cached, open_data
 from autotrain_trainer.failures import RunError
-from contract.test_data_stores import BIG, LARGE, files_of, silent
 from hub_server import hub
 from object_store import environment, python
-from unit.test_fetch import PICTURES, tar_of
 
 RUN = """
 import sys; from pathlib import Path; from autotrain_trainer.data.cache import cached

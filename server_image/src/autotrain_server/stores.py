@@ -21,6 +21,8 @@ RETRIES: Any = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
 STATUS = re.compile(r"status code: (\d{3})")
 IDENTITY_SERVICES = ("169.254.169.254", "169.254.170.2", "metadata.google.internal")
 """Asked for credentials when the environment has none."""
+USELESS = ("credential error", "URL error", "Missing", "Could not parse path", "error following redirect")
+"""In what obstore says without a status: asking again brings the same."""
 LONGEST = 300
 
 
@@ -46,10 +48,23 @@ def open_store(uri: str) -> Any:
     from obstore import store  # 0.2 s, for those alone whose objects are elsewhere
 
     from_url: Any = store.from_url  # its types allow no options that are made here
+    check_form(uri)
     plain = uri.startswith("http://") or any(os.environ.get(name, "").startswith("http://") for name in ENDPOINTS)
     check_environment(uri)
     with told(uri):
         return from_url(uri, client_options={**CLIENT, "allow_http": plain}, retry_config=RETRIES)
+
+
+def check_form(uri: str) -> None:
+    """Parts of a URI that a store would overlook are not what somebody meant. Raises StoreError."""
+    parts = urlsplit(uri)
+    if parts.scheme in ("http", "https"):
+        return
+    if "@" in parts.netloc or ":" in parts.netloc:
+        wanted = f"{parts.scheme}://bucket/name is wanted; keys and endpoints are settings of the environment"
+        raise StoreError(Kind.REFUSED, f"{parts.scheme}://.../{parts.path.lstrip('/')}: {wanted}")
+    if parts.query or parts.fragment:
+        raise StoreError(Kind.REFUSED, f"{uri}: in a name, ? is written as %3F and # as %23")
 
 
 def check_environment(uri: str) -> None:
@@ -100,7 +115,7 @@ def _of_words(uri: str, error: Exception) -> StoreError:
     if "incorrectly configured region" in text or 300 <= status < 400:
         return StoreError(Kind.REFUSED, f"{uri}: the bucket is in another region; AWS_REGION says which")
     refused = 400 <= status < 500 and status not in (408, 416, 429)
-    unusable = not status and ("credential error" in text or "URL error" in text or "Missing" in text)
+    unusable = not status and any(words in text for words in USELESS)
     return StoreError(Kind.REFUSED if refused or unusable else Kind.UNREACHABLE, f"{uri}: {short(error)}")
 
 

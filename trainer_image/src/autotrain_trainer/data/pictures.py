@@ -4,7 +4,6 @@ Training pictures are kept larger than the model's input, so that crops have som
 """
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from autotrain_server.functions import Change
 from autotrain_server.preprocess import Picture, read
 from autotrain_trainer.data.fetch import Report, failure
 from autotrain_trainer.data.samples import Parts, Sample
+from autotrain_trainer.room import room
 
 Side = Literal["train", "validation", "test"]
 CACHE_SCALE = 1.5
@@ -109,7 +109,10 @@ def load_pictures(
     given += [("validation", sample) for sample in parts.validation]
     given += [("test", sample) for sample in parts.test]
     sizes = {"train": training_preprocessing(preprocessing), "validation": preprocessing, "test": preprocessing}
-    rooms = {side: _room(len(given), size, work) for side, size in sizes.items()}
+    rooms = {
+        side: room((len(given), size.height, size.width, 3), np.uint8, MEMORY_SHARE, work)
+        for side, size in sizes.items()
+    }
     targets = {side: targets_for(len(given)) for side in sizes}
 
     def load(row: int) -> _Loaded:
@@ -195,29 +198,6 @@ def _collect(loaded: Sequence[_Loaded], side: str, room: NDArray[np.uint8], targ
     for target, row in enumerate(rows):
         room[target] = room[row]
     return Pictures(room[: len(rows)], targets.collect(rows), [loaded[row].sample for row in rows])
-
-
-def _room(count: int, size: ResolvedPreprocessing, work: Path) -> NDArray[np.uint8]:
-    """Place for `count` pictures, in memory or in a file of the working folder; what is not written takes no room."""
-    shape = (count, size.height, size.width, 3)
-    if np.prod(shape) <= MEMORY_SHARE * memory_limit():
-        return np.empty(shape, np.uint8)
-    with tempfile.NamedTemporaryFile(dir=work, suffix=".pixels") as file:
-        return np.memmap(file, np.uint8, "w+", shape=shape)
-
-
-def memory_limit() -> int:
-    """Bytes this container may use: its cgroup's limit, or what the machine has free."""
-    free = 2**62
-    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-        if line.startswith("MemAvailable:"):
-            free = int(line.split()[1]) * 1024
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            return min(free, int(Path(path).read_text(encoding="ascii")))
-        except (OSError, ValueError):
-            continue
-    return free
 
 
 def _check_sides(sides: dict[str, Pictures], data: Data) -> None:

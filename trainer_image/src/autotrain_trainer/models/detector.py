@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from timm.layers.format import Format
 from torch import Tensor, nn
 from torchvision.models.detection.fcos import FCOSHead
 from torchvision.ops import FeaturePyramidNetwork
@@ -43,7 +42,7 @@ class Detector(nn.Module):
         """`body` gives feature maps with `channels` at BACKBONE_STRIDES."""
         super().__init__()
         self.body = body
-        self.channels_last = getattr(body, "output_fmt", Format.NCHW) == Format.NHWC  # as Swin has it
+        self.channels_last = getattr(body, "output_fmt", "NCHW") == "NHWC"  # as Swin has it
         self.neck = FeaturePyramidNetwork(channels, CHANNELS, extra_blocks=LastLevelP6P7(CHANNELS, CHANNELS))
         self.head = FCOSHead(CHANNELS, 1, classes, CONVOLUTIONS)
         nn.init.constant_(self.head.regression_head.bbox_reg.bias, FIRST_DISTANCE)

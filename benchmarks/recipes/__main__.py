@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from benchmarks.recipes import detection
+from benchmarks.recipes import detection, initial, segmentation
 from benchmarks.recipes.comparison import Compare, Place
 from benchmarks.recipes.results import RESULTS, keep, section
 from benchmarks.recipes.training import TrainingError
@@ -15,7 +15,11 @@ from examples.pictures import DataError
 from rich.console import Console
 
 SEED = 17
-COMPARISONS: dict[str, Compare] = {"detection": detection.compare}
+COMPARISONS: dict[str, Compare] = {
+    "detection": detection.compare,
+    "initialWeights": initial.compare,
+    "segmentation": segmentation.compare,
+}
 """Each has a section of its name in the results."""
 console = Console(width=150, soft_wrap=True)
 

@@ -457,6 +457,22 @@ def test_what_serving_pods_cannot_import_is_left_out_with_one_warning():
     ]
 
 
+def test_another_function_for_testing_is_told_as_there_is_one_for_both():
+    found = converted(
+        PREPARED + "[testing]\n[testing.preprocess]\n@preprocess_function = q\n", functions=own("def f(): ...")
+    )
+
+    assert "comes from training.preprocess.@preprocess_function (line 11)" in found.warnings[0].text
+
+
+@pytest.mark.parametrize("definition", ["def f(): ...\nimport icevision", "def f():\n  import icevision"])
+def test_libraries_that_the_recipe_image_does_not_have_are_told(definition: str):
+    source = f"from torch_snippets.registry import registry\n@registry.head.register('h')\n{definition}"
+    found = converted(small("[architecture.head]\n@head = h"), functions=read_functions("f.py", source.encode()))
+
+    assert found.warnings[0].text == "h or its file imports icevision, which only an own compute.image could have"
+
+
 def test_detectors_have_no_heads_of_their_own():
     text = small("[architecture.head]\n@head = h", task="object_detection")
     source = b"from torch_snippets.registry import registry\n@registry.head.register('h')\ndef f(): ..."

@@ -198,6 +198,15 @@ def test_a_file_that_the_server_can_import_serves_as_it_is():
     assert serving_source(file, file.registered) is None
 
 
+def test_deep_expressions_are_no_trouble():
+    deep = "+".join(["x"] * 700)
+    file = read(
+        f"{FROM}import torch\nx = 1\ny = {deep}\n@registry.postprocess_function.register('p')\ndef f(): return y\n"
+    )
+
+    assert f"y = {deep}" in str(serving_source(file, file.registered))
+
+
 def test_with_a_star_import_nothing_can_be_cut():
     file = read(FROM + "from fastai.vision.all import *\n@registry.postprocess_function.register('p')\ndef f(): ...")
 

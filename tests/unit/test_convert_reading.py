@@ -75,6 +75,7 @@ def test_comments_belong_to_the_key_below_them():
         ("[s]\na = 1\n[s]", "f:3: [s] is there already, in line 1; join the two"),
         ("[s]\na = 1\na = 2", "f:3: s.a is there already, in line 2; keep one of the two"),
         ("[s]\na = 1\n[s.a]", "f:3: [s.a]: s.a is a value, in line 2; rename one of the two"),
+        ("[s]\na = 1\na.b = 2", "f:3: s.a.b: s.a is a value, in line 2; rename one of the two"),
         ("[s\na", "f:1: found '[s'; allowed: [section], key = value, or a comment after # or ;"),
         ("[DEFAULT]", "f:1: AutoTrain refuses [DEFAULT]; give the section a name, such as [project]"),
         ("[a..b]", "f:1: [a..b] is no name of a section; allowed: words with dots between, as [training.data]"),

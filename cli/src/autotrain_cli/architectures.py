@@ -30,7 +30,7 @@ YOLO_SIZES = {
     "extra_large": "resnet101",
 }
 """Sizes of YOLOv5 -> the timm backbone with about as many parameters."""
-EFFICIENTDET = re.compile(r"(?P<tf>tf_)?(?P<lite>lite)?d?(?P<size>[0-7])")
+EFFICIENTDET = re.compile(r"(?P<tf>tf_)?(?:(?P<lite>lite)|d)(?P<size>[0-7])")
 
 
 def task(value: Any, _: Facts) -> Task:

@@ -9,10 +9,10 @@ from autotrain_cli.ini import Entry
 from autotrain_cli.mapping import FunctionRow, function_row
 from autotrain_cli.problems import Problem
 from autotrain_cli.references import Config
-from autotrain_cli.serving_part import foreign_modules, serving_source
+from autotrain_cli.serving_part import foreign_at_top, foreign_modules, serving_source
 from autotrain_cli.sheet import Sheet
 
-NOT_IN_RECIPES = ("effdet", "icevision", "mmcv", "mmdet", "mmseg", "torch_snippets")
+NOT_IN_RECIPES = frozenset({"effdet", "icevision", "mmcv", "mmdet", "mmseg", "torch_snippets"})
 """AutoTrain's libraries that the recipe image does without."""
 NO_FILE = "no --functions file was given"
 
@@ -61,7 +61,8 @@ def _place(
     if row.only and facts.task not in row.only:
         sheet.skip(entry, Lost(f"{facts.task} has no {row.field}"))
     elif taken := sheet.has(row.function_field):
-        sheet.skip(entry, f"{row.function_field} comes from {taken.origin}, in training as in serving")
+        why = f"{row.function_field} comes from {taken.origin}, in training as in serving"
+        sheet.skip(entry, why if taken.value == call.name else Lost(why))
     elif not isinstance(call.name, str) or not call.name:
         sheet.refuse(entry, call.name, "the name of a function")
     elif functions is None:
@@ -101,9 +102,10 @@ def _hindrance(call: Call, found: Registered, functions: FunctionsFile) -> str:
 
 
 def _warn_of_libraries(call: Call, found: Registered, functions: FunctionsFile, sheet: Sheet) -> None:
-    source = serving_source(functions, [found]) or functions.source
-    if absent := [module for module in foreign_modules(source) if module in NOT_IN_RECIPES]:
-        text = f"{call.name} imports {', '.join(absent)}, which only an own compute.image could have"
+    """What a function imports itself, or the whole file, which is run as it is."""
+    modules = {*foreign_modules(serving_source(functions, [found]) or functions.source), *foreign_at_top(functions)}
+    if absent := sorted(modules & NOT_IN_RECIPES):
+        text = f"{call.name} or its file imports {', '.join(absent)}, which only an own compute.image could have"
         sheet.warnings.append(Problem(call.entry.line, call.entry.path, text))
 
 

@@ -68,10 +68,6 @@ def words(value: Any) -> str:
     return str(value).strip()
 
 
-def as_it_is(value: Any, _: Facts) -> Any:
-    return value
-
-
 def number(value: Any, _: Facts) -> Any:
     """A number may stand in quotes."""
     found = read_literal(value) if isinstance(value, str) else value

@@ -18,7 +18,7 @@ ORIGINS = ("torch_snippets", "torch_snippets.registry", "torch_snippets.thinc_pa
 KINDS = ("load_function", "preprocess_function", "augmentation", "head", "postprocess_function")
 """What the operator's registry has; a file may create more."""
 SYNONYMS = {"augmentations": "augmentation"}
-METHODS = ("create", "fill", "find", "get", "get_all", "has", "make_from_config", "resolve")
+METHODS = ("clear", "create", "fill", "find", "get", "get_all", "has", "make_from_config", "resolve")
 """Of the registry itself; every other attribute is a registry of functions."""
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 

@@ -124,11 +124,14 @@ class _Reader:
         self.open = entry.path
 
     def check_tree(self) -> None:
-        """A name is a value or a section, not both."""
-        for name, number in self.ini.sections.items():
-            for above in _ancestors(name):
-                if entry := self.ini.entries.get(above):
-                    self._refuse(number, f"[{name}]: {above} is a value, in line {entry.line}; rename one of the two")
+        """What is a value has nothing below it."""
+        entries = self.ini.entries
+        below = [(number, f"[{name}]", name) for name, number in self.ini.sections.items()]
+        below += [(entry.line, path, path.rpartition(".")[0]) for path, entry in entries.items() if "." in entry.name]
+        for number, shown, name in below:
+            for above in (above for above in _ancestors(name) if above in entries):
+                text = f"{shown}: {above} is a value, in line {entries[above].line}; rename one of the two"
+                self._refuse(number, text)
 
     def _refuse(self, number: int, text: str) -> None:
         self.problems.append(Problem(number, "", text))

@@ -35,7 +35,7 @@ def _unknown(entry: Entry, config: Config) -> NotUsed:
 
 def _unknown_registry(entry: Entry) -> NotUsed:
     names = [row.registry for row in FUNCTIONS]
-    near = difflib.get_close_matches(entry.name[1:], names, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(entry.name[1:], names, n=1)
     hint = f"did you mean @{near[0]}?" if near else f"it has {', '.join(names)}"
     return Lost(f"AutoTrain operator has no registry {entry.name[1:]}; {hint}")
 

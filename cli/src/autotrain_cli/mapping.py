@@ -10,7 +10,7 @@ from typing import Any
 
 from autotrain_api.trainingjob import Task
 from autotrain_cli import architectures, conversions
-from autotrain_cli.conversions import Facts, as_it_is, number, truth
+from autotrain_cli.conversions import Facts, number, truth
 
 Convert = Callable[[Any, Facts], Any]
 
@@ -19,7 +19,7 @@ Convert = Callable[[Any, Facts], Any]
 class Row:
     field: str
     keys: tuple[str, ...]
-    convert: Convert = as_it_is
+    convert: Convert
     only: tuple[Task, ...] = ()
     """The tasks that have the field; () are all."""
     otherwise: str = ""

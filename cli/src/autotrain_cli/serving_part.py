@@ -52,8 +52,17 @@ def serving_source(file: FunctionsFile, functions: Sequence[Registered]) -> str 
 
 def foreign_modules(source: str) -> list[str]:
     """Modules that a file imports, wherever, and the server's image does not have."""
+    return _foreign([ast.parse(source)])
+
+
+def foreign_at_top(file: FunctionsFile) -> list[str]:
+    """Those that are imported as soon as the file is run, and not first by one of its functions."""
+    return _foreign([node for node in file.tree.body if not isinstance(node, Definition)])
+
+
+def _foreign(nodes: Sequence[ast.AST]) -> list[str]:
     found = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in (part for one in nodes for part in ast.walk(one)):
         if isinstance(node, ast.Import):
             found |= {item.name.partition(".")[0] for item in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

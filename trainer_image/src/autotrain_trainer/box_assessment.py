@@ -15,10 +15,10 @@ from autotrain_server.tasks import Scores
 from autotrain_server.tasks.boxes import Boxes, decode, ious
 from autotrain_server.tasks.detection import NMS_IOU, SCORE_THRESHOLD
 from autotrain_trainer.box_metrics import (
-    COUNTED_SCORE,
     Known,
     Matches,
     class_precisions,
+    counted,
     match,
     measure,
     paired,
@@ -43,6 +43,7 @@ class BoxAssessment:
     def __init__(self, classes: Sequence[str], preprocessing: ResolvedPreprocessing, metric: str) -> None:
         self._classes = classes
         self._preprocessing = preprocessing
+        self._size = (preprocessing.height, preprocessing.width)
         self._metric = metric
         self._matched: dict[tuple[bytes, int], Matches] = {}
 
@@ -100,17 +101,14 @@ class BoxAssessment:
     def _match(self, scores: Scores, pictures: Pictures) -> Matches:
         """In pixels of the pictures themselves, as answers are."""
         found = [
-            self._in_picture(self._decode(row, COUNTED_SCORE), truth)
+            self._in_picture(counted(row, *self._size), truth)
             for row, truth in zip(scores, pictures.targets, strict=True)
         ]
         known = [Known(truth.corners, truth.labels) for truth in pictures.targets]
         return match(found, known, len(self._classes))
 
     def _shown(self, row: Scores) -> Boxes:
-        return self._decode(row, SCORE_THRESHOLD)
-
-    def _decode(self, row: Scores, least: float) -> Boxes:
-        return decode(row, self._preprocessing.height, self._preprocessing.width, least, NMS_IOU)
+        return decode(row, *self._size, SCORE_THRESHOLD, NMS_IOU)
 
     def _in_picture(self, boxes: Boxes, truth: Truth) -> Boxes:
         corners = boxes_to_image(boxes.corners, truth.width, truth.height, self._preprocessing)

@@ -13,7 +13,9 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from autotrain_api.outcome import ClassMetric, MetricValue
-from autotrain_server.tasks.boxes import MOST_BOXES, Boxes
+from autotrain_server.tasks import Scores
+from autotrain_server.tasks.boxes import Boxes, decode
+from autotrain_server.tasks.detection import NMS_IOU
 from autotrain_trainer.data.boxes import CROWD
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
@@ -24,6 +26,8 @@ RECALLS = np.linspace(0, 1, 101)
 BOOTSTRAP_ROUNDS = 300
 COUNTED_SCORE = 0.05
 """Boxes with a lower score are not measured: there are many, and they change next to nothing."""
+COUNTED_BOXES = 100
+"""Of a picture, as COCO does."""
 WORST = 5
 
 Weights = NDArray[np.float64]
@@ -58,6 +62,11 @@ Matches = list[ClassMatches]
 """One for each class."""
 
 
+def counted(rows: Scores, height: int, width: int) -> Boxes:
+    """The boxes of one picture that are measured, in pixels of the network's input; see `decode`."""
+    return decode(rows, height, width, COUNTED_SCORE, NMS_IOU, COUNTED_BOXES)
+
+
 def match(found: Sequence[Boxes], known: Sequence[Known], classes: int) -> Matches:
     """Found and true boxes of the same pictures, in the same pixels."""
     evaluation = _evaluate(found, known, classes)
@@ -83,7 +92,7 @@ def _evaluate(found: Sequence[Boxes], known: Sequence[Known], classes: int) -> A
         evaluation.params.iouThrs = THRESHOLDS
         evaluation.params.areaRng = [[0, 1e10]]
         evaluation.params.areaRngLbl = ["all"]
-        evaluation.params.maxDets = [MOST_BOXES]
+        evaluation.params.maxDets = [COUNTED_BOXES]
         evaluation.evaluate()
     return evaluation
 

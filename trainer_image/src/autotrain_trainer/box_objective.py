@@ -11,10 +11,9 @@ from autotrain_api.bundle import ResolvedPreprocessing
 from autotrain_api.revision import Recipe
 from autotrain_server.functions import Change
 from autotrain_server.preprocess import PADDING
-from autotrain_server.tasks.boxes import BOX, Boxes, decode
-from autotrain_server.tasks.detection import NMS_IOU
+from autotrain_server.tasks.boxes import BOX, Boxes
 from autotrain_trainer.augment import ASPECT, BatchAugmentation
-from autotrain_trainer.box_metrics import COUNTED_SCORE, Known, match, metric_of
+from autotrain_trainer.box_metrics import Known, counted, match, metric_of
 from autotrain_trainer.data.boxes import CROWD, Truth
 from autotrain_trainer.data.pictures import Pictures
 from autotrain_trainer.models.fcos import Grid, detection_loss
@@ -88,7 +87,7 @@ class BoxObjective:
         self, recipe: Recipe, preprocessing: ResolvedPreprocessing, metric: str, own: Change | None = None
     ) -> None:
         height, width = preprocessing.height, preprocessing.width
-        self._augment = BoxAugmentation(recipe.augmentation, height, width, recipe.training.seed, own)
+        self._augment = BoxAugmentation(recipe.augmentation, height, width, recipe.training.seed, own=own)
         self._size = (height, width)
         self._grid = Grid.of(height, width)
         self._metric = metric
@@ -110,7 +109,7 @@ class BoxObjective:
 
     def found(self, rows: Tensor) -> Boxes:
         """The boxes of one picture that are counted, in pixels of the network's input."""
-        return decode(rows.numpy(), *self._size, COUNTED_SCORE, NMS_IOU)
+        return counted(rows.numpy(), *self._size)
 
     def metric_of(self, found: Sequence[Boxes], known: Sequence[Known], classes: int) -> float:
         """The gate's metric."""

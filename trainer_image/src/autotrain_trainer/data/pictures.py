@@ -4,10 +4,9 @@ Training pictures are kept larger than the model's input, so that crops have som
 """
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -22,6 +21,7 @@ from autotrain_server.functions import Change
 from autotrain_server.preprocess import Picture, read
 from autotrain_trainer.data.fetch import Report, failure
 from autotrain_trainer.data.samples import Parts, Sample
+from autotrain_trainer.room import room
 
 Side = Literal["train", "validation", "test"]
 CACHE_SCALE = 1.5
@@ -73,6 +73,9 @@ class PictureSet:
     test: Pictures | None
     damaged: list[str]
     """Names and causes of pictures that were left out."""
+    leaked: list[str] = field(default_factory=list)
+    """Names of validation and test pictures whose bytes are in the training part too. The split by content keeps copies
+    together; parts of the data's own, and groups, may not."""
 
     @property
     def published(self) -> Pictures:
@@ -84,6 +87,8 @@ class PictureSet:
 class _Loaded:
     side: Side
     sample: Sample
+    digest: bytes = b""
+    """sha256 of the file"""
     error: str = ""
 
 
@@ -104,26 +109,31 @@ def load_pictures(
     given += [("validation", sample) for sample in parts.validation]
     given += [("test", sample) for sample in parts.test]
     sizes = {"train": training_preprocessing(preprocessing), "validation": preprocessing, "test": preprocessing}
-    rooms = {side: _room(len(given), size, work) for side, size in sizes.items()}
+    rooms = {
+        side: room((len(given), size.height, size.width, 3), np.uint8, MEMORY_SHARE, work)
+        for side, size in sizes.items()
+    }
     targets = {side: targets_for(len(given)) for side in sizes}
 
     def load(row: int) -> _Loaded:
         side, sample = given[row]
         try:
             content = sample.read()
+            digest = hashlib.sha256(content).digest()
             side = side_of(sample, content, parts, data) if side == "train" else side
             picture = read(content, sizes[side], MAX_PIXELS)
             rooms[side][row] = picture.pixels if change is None else change(picture.pixels)
             targets[side].put(row, sample, picture, sizes[side])
         except (ValueError, OSError) as error:
-            return _Loaded(side, sample, str(error))
-        return _Loaded(side, sample)
+            return _Loaded(side, sample, error=str(error))
+        return _Loaded(side, sample, digest)
 
     loaded = _in_threads(load, len(given), report)
     damaged = check_damaged(loaded)
     sides = {side: _collect(loaded, side, room, targets[side]) for side, room in rooms.items()}
     _check_sides(sides, data)
-    return PictureSet(sides["train"], sides["validation"], sides["test"] if len(sides["test"]) else None, damaged)
+    test = sides["test"] if len(sides["test"]) else None
+    return PictureSet(sides["train"], sides["validation"], test, damaged, _leaked(loaded))
 
 
 def _in_threads(load: Callable[[int], _Loaded], count: int, report: Report) -> list[_Loaded]:
@@ -176,35 +186,18 @@ def check_damaged(loaded: Sequence[_Loaded]) -> list[str]:
     return damaged
 
 
+def _leaked(loaded: Sequence[_Loaded]) -> list[str]:
+    """See PictureSet."""
+    known = {item.digest for item in loaded if item.side == "train" and not item.error}
+    return [item.sample.name for item in loaded if item.side != "train" and item.digest in known]
+
+
 def _collect(loaded: Sequence[_Loaded], side: str, room: NDArray[np.uint8], targets: Targets) -> Pictures:
     """The pictures of one side, moved together at the front of their room."""
     rows = [row for row, item in enumerate(loaded) if item.side == side and not item.error]
     for target, row in enumerate(rows):
         room[target] = room[row]
     return Pictures(room[: len(rows)], targets.collect(rows), [loaded[row].sample for row in rows])
-
-
-def _room(count: int, size: ResolvedPreprocessing, work: Path) -> NDArray[np.uint8]:
-    """Place for `count` pictures, in memory or in a file of the working folder; what is not written takes no room."""
-    shape = (count, size.height, size.width, 3)
-    if np.prod(shape) <= MEMORY_SHARE * memory_limit():
-        return np.empty(shape, np.uint8)
-    with tempfile.NamedTemporaryFile(dir=work, suffix=".pixels") as file:
-        return np.memmap(file, np.uint8, "w+", shape=shape)
-
-
-def memory_limit() -> int:
-    """Bytes this container may use: its cgroup's limit, or what the machine has free."""
-    free = 2**62
-    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-        if line.startswith("MemAvailable:"):
-            free = int(line.split()[1]) * 1024
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            return min(free, int(Path(path).read_text(encoding="ascii")))
-        except (OSError, ValueError):
-            continue
-    return free
 
 
 def _check_sides(sides: dict[str, Pictures], data: Data) -> None:

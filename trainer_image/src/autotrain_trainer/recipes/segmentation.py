@@ -46,11 +46,12 @@ def prepare(run: RunConfig, board: ProgressBoard, work: Path) -> Prepared:
     pictures = load_pictures(parts, recipe.data, preprocessing, work, board.say, Masks, own.change(preprocessing))
     resolved = resolve(run, network, preprocessing, len(pictures.train))
     tell(board, pictures, classes, resolved)
-    objective = MaskObjective(
-        recipe, preprocessing, len(classes), run.gate_metric, own.augmentation(run, preprocessing)
-    )
+    change = own.augmentation(run, preprocessing)
+    objective = MaskObjective(recipe, preprocessing, len(classes), run.gate_metric, pictures.train.targets, change)
     assessment = MaskAssessment(classes, run.gate_metric)
-    return Prepared(classes, network, served, preprocessing, pictures, resolved, objective, assessment, compare_maps)
+    return Prepared(
+        classes, network, served, preprocessing, pictures, resolved, objective, assessment, compare=compare_maps
+    )
 
 
 def compare_maps(found: Scores, wanted: Scores) -> float:

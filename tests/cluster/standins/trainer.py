@@ -19,9 +19,11 @@ import os
 import re
 import signal
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 signal.signal(
     signal.SIGTERM, lambda *_: sys.exit(143)
@@ -35,7 +37,17 @@ def field(name: str, default: str = "") -> str:
     return found[1].strip("'\"") if found else default
 
 
-FOLDER = Path(field("outputUri").removeprefix("file://"))
+def store_output() -> Any:
+    """An output in an object store is the real trainer's own."""
+    if field("outputUri").startswith("file://"):
+        return None
+    from autotrain_trainer.store_output import StoreOutput
+
+    return StoreOutput(field("outputUri"), Path(tempfile.mkdtemp()))
+
+
+STORE = store_output()
+FOLDER = STORE.folder if STORE else Path(field("outputUri").removeprefix("file://"))
 ATTEMPT = int(field("attempt", "1"))
 
 
@@ -106,6 +118,8 @@ def main() -> None:
     found = (FOLDER / "manifest.json").exists()
     if not found:
         write_bundle(accuracy, real)
+        if STORE:
+            STORE.publish()
     digest = hashlib.sha256((FOLDER / "manifest.json").read_bytes()).hexdigest()
     if "spoil" in word and not found:
         flip(FOLDER / rest[0])

@@ -60,6 +60,8 @@ class Site:
         self.codes: dict[str, int] = {}
         self.stumbles = 0
         self.ranges = True
+        self.tags: list[str] = []
+        """One for each answer to come."""
         site = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -75,6 +77,7 @@ class Site:
                 content = site.files.get(self.path)
                 if content is None:
                     self.send_response(site.codes.get(self.path, 404))
+                    self.send_header("Location", self.path)
                     self.send_header("Content-Length", "0")
                     self.end_headers()
                     return
@@ -82,6 +85,8 @@ class Site:
                 part = content[first : last + 1]
                 self.send_response(206 if len(part) < len(content) else 200)
                 self.send_header("Content-Length", str(len(part)))
+                if site.tags:
+                    self.send_header("ETag", site.tags.pop(0))
                 if site.ranges:
                     self.send_header("Accept-Ranges", "bytes")
                     self.send_header("Content-Range", f"bytes {first}-{last}/{len(content)}")
@@ -118,7 +123,7 @@ def server() -> Iterator[Site]:
 
 @pytest.fixture
 def site(server: Site) -> Site:
-    server.files, server.codes, server.stumbles, server.ranges = {}, {}, 0, True
+    server.files, server.codes, server.stumbles, server.ranges, server.tags = {}, {}, 0, True, []
     return server
 
 
@@ -196,6 +201,32 @@ def test_what_is_not_there_is_the_user_s_error_at_once(site, tmp_path, code):
     assert error.exit_code == ExitCode.USER_ERROR
     assert "/gone.tgz" in str(error)
     assert error.outcome().hint
+
+
+def test_redirects_without_end_are_the_users_error_at_once(site, tmp_path):
+    site.codes["/round.tgz"] = 302
+    error = failed(f"{site.url}/round.tgz", tmp_path)
+
+    assert error.exit_code == ExitCode.USER_ERROR
+    assert "without end" in str(error)
+
+
+def test_a_file_that_changed_while_it_was_fetched_is_fetched_again(site, tmp_path):
+    site.files["/data.tgz"] = ARCHIVES["tgz"]
+    site.tags = ['"old"', '"old"', '"new"', '"new"']
+    told: list[str] = []
+    fetch(f"{site.url}/data.tgz", "", tmp_path, told.append)
+
+    assert any("changed while it was fetched" in line for line in told)
+
+
+def test_a_file_that_changes_all_the_time_is_given_up(site, tmp_path):
+    site.files["/data.tgz"] = ARCHIVES["tgz"]
+    site.tags = [f'"{number}"' for number in range(100)]
+    error = failed(f"{site.url}/data.tgz", tmp_path)
+
+    assert error.reason == Reason.DATA_NOT_READABLE
+    assert "changed 3 times" in str(error)
 
 
 @pytest.mark.parametrize("code", [500, 503])

@@ -62,7 +62,7 @@ def foreign_at_top(file: FunctionsFile) -> list[str]:
 
 def _foreign(nodes: Sequence[ast.AST]) -> list[str]:
     found = set()
-    for node in (part for root in nodes for part in ast.walk(root)):
+    for node in (part for one in nodes for part in ast.walk(one)):
         if isinstance(node, ast.Import):
             found |= {item.name.partition(".")[0] for item in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

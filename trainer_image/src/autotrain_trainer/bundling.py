@@ -25,6 +25,7 @@ from autotrain_trainer.export import check_parity, export
 from autotrain_trainer.failures import RunError
 from autotrain_trainer.history import History
 from autotrain_trainer.output import output_folder, work_folder
+from autotrain_trainer.own_functions import serving_source
 from autotrain_trainer.precision import calibration_of, measure_precisions, sample_of
 from autotrain_trainer.prepared import Prepared
 from autotrain_trainer.report import class_table, model_card, write_curves
@@ -55,16 +56,18 @@ def make_bundle(run: RunConfig, ready: Prepared, history: History) -> Succeeded:
     engine = export(ready.served, partial / bundle.MODEL, preprocessing.height, preprocessing.width)
     published = pictures.published
     scores, difference = check_parity(ready.served, engine, published.pixels, ready.compare)
+    validation = scores
     if pictures.test is not None:
-        _, of_validation = check_parity(ready.served, engine, pictures.validation.pixels, ready.compare)
-        difference = max(difference, of_validation)
+        validation, more = check_parity(ready.served, engine, pictures.validation.pixels, ready.compare)
+        difference = max(difference, more)
+    calibration = ready.calibrate((validation, pictures.validation), (scores, published))
     weights = {name: tensor.contiguous() for name, tensor in ready.network.state_dict().items()}
     save_file(weights, partial / bundle.WEIGHTS)
     write_curves(partial / bundle.REPORT, history)
     assessment.report(partial / bundle.REPORT, scores, published)
     task = TASKS[run.recipe.task](ready.classes, preprocessing, ready.resolved.model_dump())
     golden = write_golden(partial, scores, published, assessment, task)
-    sample, calibration = sample_of(pictures, scores, engine), calibration_of(pictures)
+    sample = sample_of(pictures, scores, engine)
     manifest = Manifest(
         task=run.recipe.task,
         name=run.name,
@@ -73,9 +76,10 @@ def make_bundle(run: RunConfig, ready: Prepared, history: History) -> Succeeded:
         classes=list(ready.classes),
         preprocessing=preprocessing,
         metrics=assessment.measure(scores, published),
-        precisions=measure_precisions(partial, sample, calibration, assessment, task),
+        precisions=measure_precisions(partial, sample, calibration_of(pictures), assessment, task),
         golden=golden,
         resolved=ready.resolved.model_dump()
+        | calibration
         | {
             "best_epoch": history.best_epoch,
             "pictures": {
@@ -83,6 +87,8 @@ def make_bundle(run: RunConfig, ready: Prepared, history: History) -> Succeeded:
                 "validation": len(pictures.validation),
                 "test": len(pictures.test or ()),
             },
+            **({"ended": history.ended} if history.ended else {}),
+            **({"leaked": len(pictures.leaked)} if pictures.leaked else {}),
             "damaged": pictures.damaged[:20],
             "float32_difference": difference,
         },
@@ -91,6 +97,8 @@ def make_bundle(run: RunConfig, ready: Prepared, history: History) -> Succeeded:
         files={},
         created=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
+    if functions := serving_source(run):
+        (partial / bundle.FUNCTIONS).write_text(functions, encoding="utf-8")
     report = partial / bundle.REPORT
     card = model_card(manifest, pictures.damaged, class_table(report))
     (report / "model_card.md").write_text(card, encoding="utf-8")

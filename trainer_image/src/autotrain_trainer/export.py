@@ -56,13 +56,15 @@ def export(network: nn.Module, path: Path, height: int, width: int) -> Engine:
 
 def try_export(
     network: nn.Module, path: Path, height: int, width: int, seed: int, compare: Compare = largest_difference
-) -> None:
-    """Export the untrained network and run it: what cannot be served fails before it costs training. Raises RunError."""
+) -> Scores:
+    """Export the untrained network and run it; returns its scores of some noise. Raises RunError."""
     engine = export(network, path, height, width)
     random = np.random.default_rng(seed)
     for batch in TRIED_BATCHES:
-        check_parity(network, engine, random.integers(0, 256, (batch, height, width, 3), dtype=np.uint8), compare)
+        noise = random.integers(0, 256, (batch, height, width, 3), dtype=np.uint8)
+        scores, _ = check_parity(network, engine, noise, compare)
     path.unlink()
+    return scores
 
 
 def check_parity(

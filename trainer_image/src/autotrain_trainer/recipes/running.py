@@ -2,26 +2,30 @@
 
 import importlib
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from autotrain_api.bundle import ResolvedPreprocessing
 from autotrain_api.names import Stage
 from autotrain_api.outcome import Succeeded
 from autotrain_api.run import RunConfig
 from autotrain_server.engine import cpu_limit
+from autotrain_trainer import own_functions
 from autotrain_trainer import resolved as resolving
 from autotrain_trainer.bundling import make_bundle
 from autotrain_trainer.data.pictures import PictureSet
-from autotrain_trainer.failures import translate
+from autotrain_trainer.export import Compare, largest_difference, try_export
+from autotrain_trainer.failures import LARGEST_BATCH, translate
 from autotrain_trainer.fit import train
 from autotrain_trainer.model import Trainable
 from autotrain_trainer.output import output_folder, work_folder
 from autotrain_trainer.prepared import Prepared
 from autotrain_trainer.progress import ProgressBoard
+from autotrain_trainer.recipes.refusals import refuse_unfit
 from autotrain_trainer.resolved import Resolved
 
 RECIPES = {
@@ -32,29 +36,47 @@ RECIPES = {
 }
 """Task -> module of this package; imported when it is asked for, since some need libraries that others do not."""
 
+LEAKS_NAMED = 5
+
 
 def prepare(run: RunConfig, board: ProgressBoard, work: Path) -> Prepared:
     """Everything before the first step, by the task's recipe. Raises RunError."""
+    refuse_unfit(run.recipe)
     recipe = importlib.import_module(f"autotrain_trainer.recipes.{RECIPES[run.recipe.task]}")
     ready: Prepared = recipe.prepare(run, board, work)
     return ready
 
 
-def run_recipe(run: RunConfig, board: ProgressBoard, work: Path) -> Succeeded:
-    """Train and bundle. Raises RunError."""
+def run_recipe(run: RunConfig, board: ProgressBoard, work: Path, keep: Callable[[Path], None]) -> Succeeded:
+    """Train and bundle; `keep` is told of files in the work folder that later attempts are to find. Raises RunError."""
     ready = prepare(run, board, work)
     # --- fit
-    keep = work_folder(output_folder(run))
+
+    def decided() -> None:
+        keep(resolving.save(ready.resolved, work_folder(output_folder(run))))
+
     micro_batch = min(run.micro_batch_size or ready.resolved.batch_size, ready.resolved.batch_size)
     try:
-        history = train(ready, run, micro_batch, board, work, lambda: resolving.save(ready.resolved, keep))
+        history = train(ready, run, micro_batch, board, work, decided)
     except (RuntimeError, MemoryError) as error:
         raise translate(error, Stage.TRAINING, micro_batch) from error
     # --- result
     board.say("measuring and writing the bundle", percent=92)
-    outcome = make_bundle(run, ready, history)
-    board.say("done", percent=100)
-    return outcome
+    return make_bundle(run, ready, history)
+
+
+def try_serving(
+    run: RunConfig,
+    classes: Sequence[str],
+    served: nn.Module,
+    preprocessing: ResolvedPreprocessing,
+    work: Path,
+    compare: Compare = largest_difference,
+) -> None:
+    """What cannot be served fails before it costs training: the graph, and the job's own functions. Raises RunError."""
+    path, seed = work / "untrained.onnx", run.recipe.training.seed
+    scores = try_export(served, path, preprocessing.height, preprocessing.width, seed, compare)
+    own_functions.try_serving(run, classes, preprocessing, scores)
 
 
 def try_step(ready: Prepared) -> None:
@@ -64,7 +86,13 @@ def try_step(ready: Prepared) -> None:
     ready.objective.loss(ready.network.train()(images), *target).backward()  # type: ignore[no-untyped-call]
 
 
-def resolve(run: RunConfig, network: Trainable, preprocessing: ResolvedPreprocessing, pictures: int) -> Resolved:
+def resolve(
+    run: RunConfig,
+    network: Trainable,
+    preprocessing: ResolvedPreprocessing,
+    pictures: int,
+    largest_batch: int = LARGEST_BATCH,
+) -> Resolved:
     """What an earlier attempt decided, or what is decided now."""
     known = resolving.load(work_folder(output_folder(run)))
     if known is not None:
@@ -72,7 +100,7 @@ def resolve(run: RunConfig, network: Trainable, preprocessing: ResolvedPreproces
         return known
     settings = run.recipe.training
     return Resolved(
-        batch_size=resolving.batch_size_for(settings, pictures),
+        batch_size=resolving.batch_size_for(settings, pictures, largest_batch),
         precision=resolving.precision_for(settings, network, preprocessing.height, preprocessing.width),
         learning_rate=settings.learning_rate,
         threads=torch.get_num_threads(),
@@ -84,6 +112,11 @@ def tell(board: ProgressBoard, pictures: PictureSet, classes: Sequence[str], res
     """What is about to be trained on, in words."""
     if pictures.damaged:
         board.say(f"{len(pictures.damaged)} damaged pictures are left out: {'; '.join(pictures.damaged)}")
+    if leaked := pictures.leaked:
+        board.say(
+            f"{len(leaked)} pictures are in the training part and in the one that it is measured on, so its metric says "
+            f"too much: {', '.join(leaked[:LEAKS_NAMED])}{', ...' if len(leaked) > LEAKS_NAMED else ''}"
+        )
     board.say(
         f"{len(pictures.train)} pictures to train on, {len(pictures.validation)} to validate, {len(classes)} classes, "
         f"batch size {resolved.batch_size}, {resolved.precision}",

@@ -263,7 +263,7 @@ def test_of_two_keys_for_one_field_the_table_s_first_counts_and_the_other_is_tol
     assert "comes from training.scheme.learning_rate (line 12)" in unused(text, "training.scheme.lr")
 
 
-def test_what_is_for_pictures_with_one_label_is_left_out_of_detection():
+def test_what_is_for_pictures_with_labels_is_left_out_of_detection():
     text = converted(small("[training.scheme]\nmixup = 0.2", task="object_detection")).text
 
     assert "augmentation" not in job_of(text)["spec"]
@@ -428,6 +428,13 @@ def test_arguments_are_held_against_the_parameters():
         "config.ini:22: architecture.head.breadth: unknown argument; "
         "two_layers (custom_functions.py, line 24) takes width, num_classes, names",
     ]
+
+
+def test_a_head_need_not_be_told_what_the_operator_knows():
+    source = "from torch_snippets.registry import registry\n@registry.head.register('h')\ndef head(in_features, num_classes): ..."
+    spec = spec_of(small("[architecture.head]\n@head = h"), functions=read_functions("f.py", source.encode()))
+
+    assert spec["model"]["head"] == {"function": "h"}
 
 
 def test_a_function_that_needs_arguments_where_none_can_be_given_is_left_out_with_a_warning():

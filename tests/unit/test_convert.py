@@ -316,6 +316,7 @@ def test_a_path_outside_of_the_data_is_refused():
         ("~/data/pets", "file:///home/me/data/pets"),
         ("data/pets/", "file:///home/me/AutoTrain/data/pets"),
         ("/data/pets", "file:///data/pets"),
+        ("C:\\data\\pets", "file:///C:/data/pets"),
     ],
 )
 def test_a_folder_of_this_machine_is_taken_with_a_warning(folder: str, uri: str):
@@ -334,6 +335,27 @@ def test_a_slip_in_an_address_is_mended_with_a_warning(slip: str):
         job_of(found.text)["spec"]["data"]["uri"] == f"https://{'www.' if slip == 'www.' else ''}example.org/pets.zip"
     )
     assert found.warnings[0].line == 5
+
+
+def test_paths_of_windows_are_paths():
+    text = small("annotations_file = ${dir}\\boxes\\train.json", task="object_detection").replace("~/data", "C:\\data")
+
+    assert spec_of(text)["data"]["train"] == "boxes/train.json"
+
+
+@pytest.mark.parametrize("address", ["https://example.org/ds?key=abc", "https://me:word@example.org/pets.zip"])
+def test_an_address_with_a_key_in_it_is_taken_with_a_warning(address: str):
+    found = converted(small().replace("https://example.org/pets.zip", address))
+
+    assert job_of(found.text)["spec"]["data"]["uri"] == address
+    assert found.warnings[0].text.endswith("it carries a key, which all see who see the object")
+
+
+def test_values_that_are_nobody_s_business_are_not_shown():
+    text = converted(small("[storage]\naws_secret_access_key = abc123\n")).text
+
+    assert "abc123" not in text
+    assert "AutoTrain operator has no storage.aws_secret_access_key" in unused(text, "storage.aws_secret_access_key")
 
 
 @pytest.mark.parametrize("address", ["ftp://example.org/pets.zip", "[1, 2]"])

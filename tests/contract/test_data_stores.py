@@ -9,7 +9,7 @@ import pytest
 
 from archives import BIG, LARGE, PICTURES, files_of, silent, tar_of
 from autotrain_api.names import ExitCode, Reason
-from autotrain_trainer.data.fetch import fetch, fetch_file
+from autotrain_trainer.data.fetch import fetch, fetch_file, locate
 from autotrain_trainer.failures import RunError
 from google_store import google_store
 from object_store import environment, python
@@ -169,6 +169,14 @@ def until(found, patience: float = 20.0):
     return result
 
 
+def test_a_half_that_is_longer_than_the_whole_is_not_gone_on_with(bucket, way, tmp_path):
+    bucket.put("archive/big.tar", BIG)
+    version = locate("s3://lab/archive/big.tar").version
+    (tmp_path / f"download.{version[:12]}.partial").write_bytes(BIG + b"more")
+
+    assert files_of(fetch("s3://lab/archive/big.tar", "", tmp_path, silent)) == {"cats/big.png": LARGE}
+
+
 def test_half_of_another_version_is_not_gone_on_with(bucket, way, tmp_path):
     (tmp_path / "download.0123456789ab.partial").write_bytes(b"half of something else")
     bucket.put("archive/big.tar", BIG)
@@ -235,6 +243,8 @@ def test_a_refusal_says_so_and_tells_no_credential(bucket, way, tmp_path, monkey
     [
         pytest.param("AWS_ACCESS_KEY_ID", "test\n", "AWS_ACCESS_KEY_ID has white space", id="a new line at the end"),
         pytest.param("AWS_REGION", "eu\n", "AWS_REGION has white space", id="a region with one"),
+        pytest.param("AWS_ACCESS_KEY_ID", "schlüssel", "AWS_ACCESS_KEY_ID has", id="not ASCII"),
+        pytest.param("AWS_ENDPOINT_URL", "http://a b", "a setting of the environment cannot be used", id="a space"),
         pytest.param("AWS_ENDPOINT_URL", "minio:9000", "AWS_ENDPOINT_URL is 'minio:9000'", id="no URL"),
     ],
 )

@@ -13,7 +13,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 SCHEMES = ("s3", "gs", "az", "https", "http")
-SETTINGS = ("AWS_", "GOOGLE_", "AZURE_")
+SETTINGS = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}
+"""Scheme -> how the names of its settings begin."""
 ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT", "GOOGLE_BASE_URL", "AZURE_ENDPOINT")
 CLIENT: Any = {"timeout": "12 h", "connect_timeout": "10 s", "read_timeout": "60 s"}
 """A large object may take hours, silence may not."""
@@ -23,6 +24,8 @@ IDENTITY_SERVICES = ("169.254.169.254", "169.254.170.2", "metadata.google.intern
 """Asked for credentials when the environment has none."""
 USELESS = ("credential error", "URL error", "Missing", "Could not parse path", "error following redirect")
 """In what obstore says without a status: asking again brings the same."""
+PANIC = "PanicException"
+"""What the Rust code raises where it did not think of a value; it has no module, and is no Exception."""
 LONGEST = 300
 
 
@@ -69,20 +72,27 @@ def check_form(uri: str) -> None:
 
 def check_environment(uri: str) -> None:
     """Settings that cannot be right, by name: a Secret made of a file often ends with a new line. Raises StoreError."""
+    ours = SETTINGS.get(urlsplit(uri).scheme)
+    if ours is None:
+        return
     for name, value in os.environ.items():
-        if name.startswith(SETTINGS) and name != "GOOGLE_SERVICE_ACCOUNT_KEY" and not is_plain(value):
-            message = f"{uri}: {name} has white space or control characters in it; write it into the Secret without"
+        if name.startswith(ours) and name != "GOOGLE_SERVICE_ACCOUNT_KEY" and not is_plain(value):
+            message = f"{uri}: {name} has white space at an end, or other characters that a header cannot carry"
             raise StoreError(Kind.REFUSED, message)
     for name in ENDPOINTS:
         endpoint = os.environ.get(name, "")
-        if endpoint and (urlsplit(endpoint).scheme not in ("http", "https") or not urlsplit(endpoint).hostname):
+        if (
+            endpoint
+            and name.startswith(ours)
+            and (urlsplit(endpoint).scheme not in ("http", "https") or not urlsplit(endpoint).hostname)
+        ):
             message = f"{uri}: {name} is {endpoint!r}; a URL that begins with https:// or http:// is wanted"
             raise StoreError(Kind.REFUSED, message)
 
 
 def is_plain(value: str) -> bool:
     """Whether a header can carry it."""
-    return value == value.strip() and value.isprintable()
+    return value == value.strip() and value.isprintable() and value.isascii()
 
 
 @contextmanager
@@ -102,6 +112,10 @@ def told(uri: str) -> Iterator[None]:
         raise StoreError(Kind.REFUSED, f"{uri}: an object's name is not usable: {short(error)}") from error
     except (exceptions.BaseError, ValueError) as error:
         raise _of_words(uri, error) from error
+    except BaseException as error:
+        if type(error).__name__ != PANIC:
+            raise
+        raise StoreError(Kind.REFUSED, f"{uri}: a setting of the environment cannot be used: {short(error)}") from error
 
 
 def _of_words(uri: str, error: Exception) -> StoreError:
@@ -129,7 +143,7 @@ def _status(error: Exception) -> int:
     return int(found[1]) if found else 0
 
 
-def short(error: Exception) -> str:
+def short(error: BaseException) -> str:
     """The first line."""
     lines = str(error).strip().splitlines()
     return (lines[0] if lines else type(error).__name__)[:LONGEST]

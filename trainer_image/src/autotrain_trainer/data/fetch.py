@@ -260,6 +260,4 @@ def _check_link(name: str, base: PurePosixPath, target: str, uri: str) -> None:
 def check_room(size: int, folder: Path, uri: str) -> None:
     free = shutil.disk_usage(folder).free
     if size > free:
-        raise failure(
-            Reason.DATA_ARCHIVE_INVALID, f"{uri} unpacks to {size >> 20} MiB; there is room for {free >> 20} MiB"
-        )
+        raise failure(Reason.DATA_ARCHIVE_INVALID, f"{uri} needs {size >> 20} MiB; there is room for {free >> 20} MiB")

@@ -22,7 +22,7 @@ class Comment:
 class _Dumper(yaml.SafeDumper):
     """Texts that another reader of YAML might take for a number or a truth value stand in quotes."""
 
-    def represent_str(self, data: str) -> yaml.Node:
+    def represent_str(self, data: str) -> yaml.ScalarNode:
         style = '"' if MISREAD.fullmatch(data) else None
         return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
 

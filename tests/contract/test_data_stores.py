@@ -238,6 +238,17 @@ def test_a_refusal_says_so_and_tells_no_credential(bucket, way, tmp_path, monkey
     assert "very-secret" not in error.outcome().model_dump_json()
 
 
+def test_without_credentials_it_says_which_are_missing(way, tmp_path, monkeypatch):
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setattr("autotrain_server.stores.RETRIES", {"max_retries": 0})
+    error = failed("s3://lab/archive/big.tar", tmp_path)
+
+    assert "there are no credentials: AWS_ACCESS_KEY_ID" in str(error)
+    assert error.exit_code == ExitCode.USER_ERROR
+
+
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [

@@ -20,7 +20,7 @@ CLIENT: Any = {"timeout": "12 h", "connect_timeout": "10 s", "read_timeout": "60
 """A large object may take hours, silence may not."""
 RETRIES: Any = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
 STATUS = re.compile(r"status code: (\d{3})")
-IDENTITY_SERVICES = ("169.254.169.254", "169.254.170.2", "metadata.google.internal")
+IDENTITY_SERVICES = ("/latest/api/token", "/latest/meta-data", "169.254.170.2", "/computeMetadata/")
 """Asked for credentials when the environment has none."""
 USELESS = ("credential error", "URL error", "Missing", "Could not parse path", "error following redirect")
 """In what obstore says without a status: asking again brings the same."""

@@ -20,7 +20,7 @@ def refuse_unfit(recipe: Recipe) -> None:
         "training.labelSmoothing": (training.label_smoothing > 0, (*LABELS, "Segmentation")),
         "training.classWeights": (training.class_weights != "None", (*LABELS, "Segmentation")),
         "data.load": (recipe.data.load is not None, LABELS),
-        "model.head": (model.head is not None, LABELS),
+        "model.head": (recipe.model.head is not None, LABELS),
     }
     unfit = [
         f"{field} (for {', '.join(tasks)})"

@@ -182,6 +182,8 @@ def test_a_run_takes_its_cache_from_its_configuration_and_leaves_local_data_wher
     facts = {"name": "a", "revision": "v1-0123456789", "recipe": recipe, "outputUri": "file:///none"}
     run = RunConfig.model_validate({**facts, "dataUri": recipe["data"]["uri"], "dataCacheUri": cache.as_uri()})
     folder = open_data(run, tmp_path / "work", silent)
+    with pytest.raises(RunError, match="dataCacheUri: 's3://lab/cache' is no folder"):
+        open_data(run.model_copy(update={"data_cache_uri": "s3://lab/cache"}), tmp_path / "work", silent)
     here = open_data(run.model_copy(update={"data_uri": folder.as_uri()}), tmp_path / "work", silent)
 
     assert folder.is_relative_to(cache)

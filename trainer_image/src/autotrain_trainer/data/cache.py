@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from autotrain_api.names import Reason
+from autotrain_api.names import Reason, Stage
 from autotrain_api.run import RunConfig
 from autotrain_trainer.data import fetch as door
 from autotrain_trainer.data.fetch import Report, failure
@@ -32,7 +32,11 @@ def open_data(run: RunConfig, work: Path, report: Report) -> Path:
     data = run.recipe.data
     if run.data_cache_uri is None or door.local(run.data_uri) is not None:
         return door.fetch(run.data_uri, data.sha256, work, report)
-    return cached(run.data_uri, data.sha256, Path(unquote(urlsplit(run.data_cache_uri).path)), work, report)
+    cache = urlsplit(run.data_cache_uri)
+    if cache.scheme != "file":
+        message = f"dataCacheUri: {run.data_cache_uri!r} is no folder; file:///path is wanted"
+        raise RunError(Stage.CONFIG, Reason.INVALID_SPEC, message)
+    return cached(run.data_uri, data.sha256, Path(unquote(cache.path)), work, report)
 
 
 def cached(uri: str, sha256: str, cache: Path, work: Path, report: Report) -> Path:

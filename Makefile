@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DATA ?= digits
 CLUSTER ?= minicluster
 KEEP ?=
-PARTS := crds operator server_image trainer_image
+PARTS := crds operator server_image trainer_image cli
 INSTALLED := $(VENV)/.installed
 TOOLS := .cache/bin
 CHROMIUM = $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
@@ -22,7 +22,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' operator/pyproject.toml)
 REVISION = $(shell git rev-parse HEAD 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: bench-serving engine help install tools browser demo test soak unit contract check format pins sync images push clean
+.PHONY: bench-serving bench-recipes engine help install tools browser demo test soak unit contract check format pins stores sync images push clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,7 +47,10 @@ browser: ## install Debian's chromium, if there is no browser for the tests
 demo: tools ## train on handwritten digits and serve the model (KEEP=1 leaves it running, DATA=fashion-mnist, CLUSTER=current IMAGE_PREFIX=...)
 	@PYTHONPATH=tests $(BIN)/python examples/demo.py --data $(DATA) --cluster $(CLUSTER) --image-prefix $(IMAGE_PREFIX) $(if $(KEEP),--keep)
 
-test: tools browser check ## install what is missing and run everything that CI runs
+stores: install ## install moto's server, the S3 API of the tests, into an environment of its own
+	@PYTHONPATH=tests $(BIN)/python -c 'import object_store; object_store.install()'
+
+test: tools browser stores check ## install what is missing and run everything that CI runs
 	$(PYTEST) tests/unit tests/contract tests/minicluster tests/cluster tests/e2e tests/browser
 
 soak: install ## long runs: memory lost again and again, 25 kills, 10,000 damaged uploads, the API by its document (15 minutes)
@@ -70,13 +73,16 @@ bench-serving: install ## this server against its peers, 20 quiet minutes (QUICK
 	test -d .cache/bench/packages || $(BIN)/python -m pip install --quiet --no-deps --target .cache/bench/packages -r benchmarks/requirements.txt
 	@$(BIN)/python -m benchmarks.serving $(if $(QUICK),--quick) $(if $(TUNE),--tune)
 
+bench-recipes: install ## what the recipes reach in ten minutes on two processors (ONLY=detection: one of them)
+	@$(BIN)/python -m benchmarks.recipes $(ONLY)
+
 format: install ## put the code into its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --no-annotate --quiet \
   --no-emit-package autotrain-api --no-emit-package autotrain-operator --no-emit-package autotrain-server \
-  --no-emit-package autotrain-trainer --custom-compile-command "make pins"
+  --no-emit-package autotrain-trainer --no-emit-package autotrain-cli --custom-compile-command "make pins"
 HASHED = $(COMPILE) - --constraint requirements.txt --generate-hashes --output-file
 TORCH = $(shell grep -oE '^(torch|torchvision|triton|cuda-[a-z]+|nvidia-[a-z0-9-]+)==' requirements.txt | tr -d =)
 

@@ -14,6 +14,9 @@ from PIL import Image
 from autotrain_api import bundle
 from autotrain_api.bundle import GoldenSample, Manifest, PrecisionRecord, ResolvedPreprocessing
 from autotrain_api.outcome import MetricValue
+from autotrain_api.trainingjob import Task
+from autotrain_server.tasks import TASKS
+from autotrain_server.tasks.boxes import level_sizes
 
 CLASSES = ("red", "green", "blue")
 SIZE = 32
@@ -160,3 +163,86 @@ def sign(folder: Path, manifest: Manifest) -> str:
     signed = manifest.model_copy(update={"files": files})
     (folder / bundle.MANIFEST).write_bytes(bundle.dump_manifest(signed))
     return bundle.sha256_of(folder / bundle.MANIFEST)
+
+
+# --- boxes and masks
+
+
+def write_detector(folder: Path, boxes: Sequence[tuple[int, int]] = ((5, 0), (10, 2))) -> str:
+    """A bundle that finds the same boxes in every picture: pairs of a location on the finest level and a class.
+
+    A box goes one stride (8 pixels) from its location to every side.
+    """
+    count = sum(rows * columns for rows, columns in level_sizes(SIZE, SIZE))
+    rows = np.full((1, count, 4 + 1 + len(CLASSES)), -8, np.float32)
+    rows[..., :4] = 1
+    for place, label in boxes:
+        rows[0, place, [4, 5 + label]] = 4
+    nodes = [
+        helper.make_node("Cast", ["images"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["pixels", "axes"], ["mean"], keepdims=0),
+        helper.make_node("Mul", ["mean", "nothing"], ["flat"]),
+        helper.make_node("Reshape", ["flat", "shape"], ["zeros"]),
+        helper.make_node("Add", ["rows", "zeros"], ["scores"]),
+    ]
+    constants = {
+        "axes": np.array([1, 2, 3], np.int64),
+        "nothing": np.array(0, np.float32),
+        "shape": np.array([-1, 1, 1], np.int64),
+        "rows": rows,
+    }
+    made = _graph(nodes, constants, TensorProto.FLOAT, ["n", *rows.shape[1:]])
+    return _write_task(folder, "ObjectDetection", CLASSES, made)
+
+
+def write_segmenter(folder: Path) -> str:
+    """A bundle that calls red pixels "roof" and the others background."""
+    nodes = [
+        helper.make_node("Gather", ["images", "red"], ["channel"], axis=3),
+        helper.make_node("Cast", ["channel"], ["level"], to=TensorProto.FLOAT),
+        helper.make_node("Greater", ["level", "half"], ["there"]),
+        helper.make_node("Cast", ["there"], ["classes"], to=TensorProto.UINT8),
+        helper.make_node("Cast", ["there"], ["one"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["one", "nothing"], ["none"]),
+        helper.make_node("Add", ["none", "sure"], ["certain"]),
+        helper.make_node("Cast", ["certain"], ["confidence"], to=TensorProto.UINT8),
+        helper.make_node("Unsqueeze", ["classes", "axis"], ["a"]),
+        helper.make_node("Unsqueeze", ["confidence", "axis"], ["b"]),
+        helper.make_node("Concat", ["a", "b"], ["scores"], axis=1),
+    ]
+    constants = {
+        "red": np.array(0, np.int64),
+        "half": np.array(128, np.float32),
+        "nothing": np.array(0, np.float32),
+        "sure": np.array(204, np.float32),
+        "axis": np.array([1], np.int64),
+    }
+    made = _graph(nodes, constants, TensorProto.UINT8, ["n", 2, SIZE, SIZE])
+    return _write_task(folder, "Segmentation", ("background", "roof"), made)
+
+
+def _graph(nodes: Sequence[Any], constants: dict[str, np.ndarray], kind: int, shape: Sequence[Any]) -> bytes:
+    made = helper.make_graph(
+        nodes,
+        "task",
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["n", SIZE, SIZE, 3])],
+        [helper.make_tensor_value_info("scores", kind, shape)],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def _write_task(folder: Path, task: Task, classes: Sequence[str], graph: bytes) -> str:
+    (folder / "golden").mkdir(parents=True)
+    (folder / bundle.MODEL).write_bytes(graph)
+    inputs = pictures(2)
+    scores = onnxruntime.InferenceSession(graph).run(None, {"images": inputs})[0]
+    np.save(folder / bundle.GOLDEN_INPUTS, inputs)
+    np.save(folder / bundle.GOLDEN_SCORES, scores)
+    manifest = manifest_of(folder, classes, "v1-0000000000")
+    found = TASKS[task](classes, manifest.preprocessing, {}).headlines(scores)
+    golden = [GoldenSample(prediction=name, label=name) for name in found]
+    letterbox = manifest.preprocessing.model_copy(update={"resize": "Letterbox"})
+    return sign(folder, manifest.model_copy(update={"task": task, "golden": golden, "preprocessing": letterbox}))

@@ -16,8 +16,9 @@ from autotrain_server.settings import Settings
 @contextlib.asynccontextmanager
 async def serving(folder: Path, sha256: str = "", **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the application over `folder`, once loading is over."""
-    model = Model(folder, sha256)
-    app = create_app(Settings(bundle=str(folder), **settings), model)
+    wanted = Settings(bundle=str(folder), **settings)
+    model = Model(folder, sha256, postprocessing=wanted.postprocessing, functions=wanted.functions)
+    app = create_app(wanted, model)
     model.start()
     await asyncio.to_thread(model.wait)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server") as client:

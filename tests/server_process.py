@@ -13,14 +13,14 @@ import httpx
 
 
 class Server:
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+    def __init__(self, folder: Path, environment: dict[str, str], place: str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self.log = folder.parent / "termination-log"
         self.writable = folder.parent / "writable"
         """Its working folder, and where temporary files would go."""
         self.writable.mkdir(exist_ok=True)
-        own = {"AUTOTRAIN_HOST": "127.0.0.1", "AUTOTRAIN_PORT": str(self.port), "AUTOTRAIN_BUNDLE": str(folder)}
+        own = {"AUTOTRAIN_HOST": "127.0.0.1", "AUTOTRAIN_PORT": str(self.port), "AUTOTRAIN_BUNDLE": place}
         own |= {"AUTOTRAIN_TERMINATION_LOG": str(self.log), "TMPDIR": str(self.writable)}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "autotrain_server"],
@@ -55,9 +55,9 @@ class Server:
 
 
 @contextmanager
-def server(folder: Path, environment: dict[str, str]) -> Iterator[Server]:
-    """Until the block ends; it listens, and may still be loading."""
-    running = Server(folder, environment)
+def server(folder: Path, environment: dict[str, str], place: str = "") -> Iterator[Server]:
+    """Until the block ends; it listens, and may still be loading. `place`: where the bundle is, when not in `folder`."""
+    running = Server(folder, environment, place or str(folder))
     try:
         running.wait_for("Uvicorn running")
         yield running

@@ -1,6 +1,8 @@
 """The page at / in a real browser: drop a picture, see the answer. Needs chromium on the PATH (`make browser`)."""
 
 import base64
+import contextlib
+import io
 import os
 import re
 import shutil
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
+from PIL import Image
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
 import onnx_bundle
@@ -29,10 +32,9 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("served") / "bundle"
-    onnx_bundle.write_bundle(folder)
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Address of a server over that bundle."""
     model = Model(folder)
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(create_app(Settings(bundle=str(folder)), model), log_config=None))
@@ -41,6 +43,14 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
     server.should_exit = True
     thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("served") / "bundle"
+    onnx_bundle.write_bundle(folder)
+    with served(folder) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +68,10 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
     browser.close()
 
 
-@pytest.fixture(params=SIZES)
-def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iterator[Page]:
+@contextlib.contextmanager
+def opened(browser: Browser, address: str, size: tuple[int, int], shot: str) -> Iterator[Page]:
     """The loaded page; its console must stay quiet and its requests at home."""
-    width, height = SIZES[request.param]
+    width, height = size
     context = browser.new_context(viewport={"width": width, "height": height})
     context.set_default_timeout(10_000)
     page = context.new_page()
@@ -74,10 +84,16 @@ def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iter
     expect(page.get_by_role("heading", level=1)).to_have_text("colours")
     yield page
     if folder := os.environ.get("SCREENSHOTS"):
-        page.screenshot(path=Path(folder) / f"{request.node.name}.png", full_page=True)
+        page.screenshot(path=Path(folder) / f"{shot}.png", full_page=True)
     context.close()
     assert [line for line in said if not re.search("status of (415|503)", line)] == []
     assert [url for url in asked if not url.startswith((address, "blob:", "data:"))] == []
+
+
+@pytest.fixture(params=SIZES)
+def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iterator[Page]:
+    with opened(browser, address, SIZES[request.param], request.node.name) as page:
+        yield page
 
 
 def drop(page: Page, *files: tuple[str, str, bytes]) -> None:
@@ -117,7 +133,7 @@ def test_what_is_no_picture_gets_the_reason(page: Page):
 def test_the_keyboard_reaches_the_picker_first(page: Page):
     page.bring_to_front()
     page.keyboard.press("Tab")
-    expect(page.get_by_label("Pictures to classify")).to_be_focused()
+    expect(page.get_by_label("Pictures to ask about")).to_be_focused()
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Space")
     chooser.value.set_files([{"name": name, "mimeType": kind, "buffer": content} for name, kind, content in (RED,)])
@@ -141,3 +157,42 @@ def test_the_api_is_described_without_asking_anybody_else(page: Page, address: s
     page.goto(f"{address}docs")
     expect(page.get_by_role("heading", name="POST /validate", exact=True)).to_be_visible()
     expect(page.get_by_text("curl -F img=@picture.jpg").first).to_be_visible()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_boxes_are_drawn_over_the_picture_and_listed(browser: Browser, tmp_path: Path, size: str):
+    onnx_bundle.write_detector(tmp_path / "bundle")
+    with served(tmp_path / "bundle") as address, opened(browser, address, SIZES[size], f"boxes-{size}") as page:
+        drop(page, RED)  # 64 x 48: two pixels of it are one of the network's, above and below are four rows of padding
+        item = page.get_by_role("listitem")
+
+        expect(item).to_contain_text("1 \u00d7 red, 1 \u00d7 blue")
+        expect(item.locator(".row")).to_have_count(2)
+        assert item.locator("svg").get_attribute("viewBox") == "0 0 64 48"
+        frames = [
+            [box.get_attribute(side) for side in ("x", "y", "width", "height")] for box in item.locator("rect").all()
+        ]
+        assert sorted(frames) == [["24", "16", "32", "32"], ["8", "0", "32", "32"]]
+        over = item.locator("svg").bounding_box()
+        assert over == item.locator("img").bounding_box()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_masks_lie_over_the_picture_with_their_legend(browser: Browser, tmp_path: Path, size: str):
+    onnx_bundle.write_segmenter(tmp_path / "bundle")
+    with served(tmp_path / "bundle") as address, opened(browser, address, SIZES[size], f"masks-{size}") as page:
+        half = Image.new("RGB", (64, 48), "blue")
+        half.paste("red", (0, 0, 32, 48))
+        file = io.BytesIO()
+        half.save(file, "PNG")
+        drop(page, ("half.png", "image/png", file.getvalue()), BLUE)
+        item = page.get_by_role("listitem").filter(has=page.get_by_alt_text("half.png"))
+
+        expect(item).to_contain_text(re.compile("roof.*50.0 %"))
+        expect(page.get_by_role("listitem").filter(has=page.get_by_alt_text("blue.jpg"))).to_contain_text(
+            "only background"
+        )
+        row = "node => [...node.getContext('2d').getImageData(0, 24, 64, 1).data]"
+        assert item.locator("canvas").evaluate(row) == [128, 0, 0, 255] * 32 + [0, 0, 0, 0] * 32
+        assert item.locator(".swatch").evaluate("node => getComputedStyle(node).backgroundColor") == "rgb(128, 0, 0)"

@@ -16,7 +16,7 @@ from autotrain_operator.settings import Settings
 from autotrain_operator.workqueue import WorkQueue
 from cluster.world import Object, World
 
-WATCHED = (names.KIND, "Job", "Deployment", "Service", "PodDisruptionBudget")
+WATCHED = (names.KIND, "Job", "Deployment", "Service", "PodDisruptionBudget", "ConfigMap")
 LONGEST_WAIT_SECONDS = 0.2
 """A look is taken at least this often where the operator asks for a later one: tests have no time."""
 

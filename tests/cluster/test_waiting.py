@@ -1,5 +1,6 @@
 """Pods that neither run nor fail: the status says what they wait for and what to do, until pendingSeconds are over."""
 
+import json
 from typing import Any
 
 import pytest
@@ -49,6 +50,24 @@ async def test_a_pod_goes_on_when_its_secret_is_there(world: World, operator: Op
     status = await world.ready()
 
     assert len(status.attempts) == 1
+
+
+async def test_a_job_waits_for_the_secret_of_its_data_and_nobody_writes_down_what_is_in_it(
+    world: World, operator: Operator
+):
+    await world.apply(data={"secretRef": {"name": "reader"}})
+    waiting = said(await world.condition("Trained", "False", "ContainerConfigError"), "Trained")[2]
+    secret = {"metadata": {"name": "reader"}, "stringData": {"AWS_SECRET_ACCESS_KEY": "told-to-nobody"}}
+    await world.call(f"/api/v1/namespaces/{world.namespace}/secrets", "POST", secret)
+    status = await world.ready()
+    written = [await world.get(), *await world.kube.events(world.namespace, (await world.get())["metadata"]["uid"])]
+    for kind in ("Job", "Pod", "ConfigMap", "Deployment"):
+        written += await world.every(kind)
+
+    assert "reader" in waiting
+    assert "secretRef" in waiting
+    assert [one.result for one in status.attempts] == ["Succeeded"]
+    assert "told-to-nobody" not in json.dumps(written)
 
 
 async def test_an_image_corrected_before_anything_ran_is_used_at_once(world: World, operator: Operator):

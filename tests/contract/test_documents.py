@@ -102,6 +102,6 @@ def test_names_of_test_files_are_unique():
 
 
 def test_every_part_has_its_own_readme_and_distribution():
-    for part in ("crds", "operator", "trainer_image", "server_image"):
+    for part in ("crds", "operator", "trainer_image", "server_image", "cli"):
         assert (ROOT / part / "README.md").exists()
         assert (ROOT / part / "pyproject.toml").exists()

@@ -86,10 +86,10 @@ def test_extreme_logits_are_certain_or_impossible() -> None:
     assert certainties(scores).tolist() == [[1, 0]]
 
 
-def test_at_most_a_hundred_boxes_are_found() -> None:
-    corners = np.array([[10 * i, 0, 10 * i + 5, 5] for i in range(150)], np.float32)
+def test_there_are_at_most_so_many_boxes() -> None:
+    corners = np.array([[10 * i, 0, 10 * i + 5, 5] for i in range(400)], np.float32)
 
-    assert len(suppress(corners, np.zeros(150, np.int64), 0.5)) == MOST_BOXES
+    assert len(suppress(corners, np.zeros(400, np.int64), 0.5)) == MOST_BOXES
 
 
 def test_boxes_without_area_overlap_nothing() -> None:

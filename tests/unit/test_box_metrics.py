@@ -13,10 +13,9 @@ from autotrain_trainer.box_assessment import same_boxes
 from autotrain_trainer.box_metrics import (
     Known,
     average_precisions,
-    map50,
     match,
-    mean_average_precision,
     measure,
+    metric_of,
     paired,
     worst_classes,
 )
@@ -92,17 +91,17 @@ def pycocotools_own(found: list[Boxes], known: list[Known]) -> tuple[float, floa
 def test_both_metrics_are_pycocotools_own(seed, crowds):
     found, known = made(seed, crowds)
 
-    precisions = average_precisions(match(found, known, CLASSES))
+    matches = match(found, known, CLASSES)
 
-    assert (map50(precisions), mean_average_precision(precisions)) == pytest.approx(pycocotools_own(found, known))
+    assert (metric_of("mAP50", matches), metric_of("mAP", matches)) == pytest.approx(pycocotools_own(found, known))
 
 
 def test_perfect_boxes_are_worth_one_and_none_are_worth_nothing():
     known = made(0, crowds=False)[1]
     perfect = [Boxes(one.corners.astype(np.float32), np.ones(len(one.labels), np.float32), one.labels) for one in known]
 
-    assert mean_average_precision(average_precisions(match(perfect, known, CLASSES))) == pytest.approx(1)
-    assert map50(average_precisions(match([NONE] * PICTURES, known, CLASSES))) == 0
+    assert metric_of("mAP", match(perfect, known, CLASSES)) == pytest.approx(1)
+    assert metric_of("mAP50", match([NONE] * PICTURES, known, CLASSES)) == 0
 
 
 def test_a_class_that_does_not_occur_is_not_counted():
@@ -111,10 +110,10 @@ def test_a_class_that_does_not_occur_is_not_counted():
         Boxes(np.array([[0, 0, 10, 10], [0, 0, 9, 9]], np.float32), np.array([0.9, 0.8], np.float32), np.array([1, 2]))
     ]
 
-    precisions = average_precisions(match(found, known, CLASSES))
+    matches = match(found, known, CLASSES)
 
-    assert np.isnan(precisions[0]).all()
-    assert map50(precisions) == 1
+    assert np.isnan(average_precisions(matches)[0]).all()
+    assert metric_of("mAP50", matches) == 1
 
 
 def test_weights_count_pictures_as_often_as_copies_of_them():

@@ -1,10 +1,8 @@
 import hashlib
-import io
 import os
 import socket
 import tarfile
 import threading
-import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,43 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from archives import PICTURES, silent, tar_of, zip_of
 from autotrain_api.names import ExitCode, Reason
-from autotrain_trainer.data.fetch import fetch
-from autotrain_trainer.failures import RunError
+from autotrain_trainer.data.fetch import Told, fetch
+from autotrain_trainer.failures import RunError, Terminated
 
 URI = "https://example.org/data"
-
-
-def silent(_: str) -> None:
-    """Nobody listens."""
-
-
-def tar_of(
-    members: dict[str, bytes], mode: str = "w:gz", links: dict[str, str] | None = None, kind=tarfile.SYMTYPE
-) -> bytes:
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode=mode) as tar:
-        for name, content in members.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-        for name, target in (links or {}).items():
-            member = tarfile.TarInfo(name)
-            member.type, member.linkname = kind, target
-            tar.addfile(member)
-    return file.getvalue()
-
-
-def zip_of(members: dict[str, bytes], link: str = "") -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as zipped:
-        for name, content in members.items():
-            zipped.writestr(name, content)
-        if link:
-            entry = zipfile.ZipInfo("link")
-            entry.external_attr = 0o120777 << 16
-            zipped.writestr(entry, link)
-    return file.getvalue()
 
 
 class Site:
@@ -60,6 +27,8 @@ class Site:
         self.codes: dict[str, int] = {}
         self.stumbles = 0
         self.ranges = True
+        self.tags: list[str] = []
+        """One for each answer to come."""
         site = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -75,6 +44,7 @@ class Site:
                 content = site.files.get(self.path)
                 if content is None:
                     self.send_response(site.codes.get(self.path, 404))
+                    self.send_header("Location", self.path)
                     self.send_header("Content-Length", "0")
                     self.end_headers()
                     return
@@ -82,6 +52,8 @@ class Site:
                 part = content[first : last + 1]
                 self.send_response(206 if len(part) < len(content) else 200)
                 self.send_header("Content-Length", str(len(part)))
+                if site.tags:
+                    self.send_header("ETag", site.tags.pop(0))
                 if site.ranges:
                     self.send_header("Accept-Ranges", "bytes")
                     self.send_header("Content-Range", f"bytes {first}-{last}/{len(content)}")
@@ -118,7 +90,7 @@ def server() -> Iterator[Site]:
 
 @pytest.fixture
 def site(server: Site) -> Site:
-    server.files, server.codes, server.stumbles, server.ranges = {}, {}, 0, True
+    server.files, server.codes, server.stumbles, server.ranges, server.tags = {}, {}, 0, True, []
     return server
 
 
@@ -138,7 +110,6 @@ def archived(content: bytes, work: Path) -> str:
     return f"file://{work / 'archive'}"
 
 
-PICTURES = {"cats/1.png": b"one", "dogs/2.png": b"two"}
 ARCHIVES = {
     "tar": tar_of(PICTURES, "w"),
     "tgz": tar_of(PICTURES),
@@ -198,6 +169,32 @@ def test_what_is_not_there_is_the_user_s_error_at_once(site, tmp_path, code):
     assert error.outcome().hint
 
 
+def test_redirects_without_end_are_the_users_error_at_once(site, tmp_path):
+    site.codes["/round.tgz"] = 302
+    error = failed(f"{site.url}/round.tgz", tmp_path)
+
+    assert error.exit_code == ExitCode.USER_ERROR
+    assert "without end" in str(error)
+
+
+def test_a_file_that_changed_while_it_was_fetched_is_fetched_again(site, tmp_path):
+    site.files["/data.tgz"] = ARCHIVES["tgz"]
+    site.tags = ['"old"', '"old"', '"new"', '"new"']
+    told: list[str] = []
+    fetch(f"{site.url}/data.tgz", "", tmp_path, told.append)
+
+    assert any("changed while it was fetched" in line for line in told)
+
+
+def test_a_file_that_changes_all_the_time_is_given_up(site, tmp_path):
+    site.files["/data.tgz"] = ARCHIVES["tgz"]
+    site.tags = [f'"{number}"' for number in range(100)]
+    error = failed(f"{site.url}/data.tgz", tmp_path)
+
+    assert error.reason == Reason.DATA_NOT_READABLE
+    assert "changed 3 times" in str(error)
+
+
 @pytest.mark.parametrize("code", [500, 503])
 def test_a_server_in_trouble_is_asked_again_and_is_not_the_user_s_error(site, tmp_path, monkeypatch, code):
     monkeypatch.setattr("autotrain_trainer.data.fetch.FIRST_WAIT_SECONDS", 0.0)
@@ -231,6 +228,15 @@ def test_another_digest_is_told_with_both(tmp_path):
 
 def test_a_folder_cannot_be_pinned(tmp_path):
     assert failed(f"file://{tmp_path}", tmp_path, "0" * 64).reason == Reason.DATA_DIGEST_MISMATCH
+
+
+def test_threads_that_fetch_end_when_the_fetch_is_over():
+    told = Told(100, silent)
+    told.add(1)
+    told.stop()
+
+    with pytest.raises(Terminated):
+        told.add(1)
 
 
 # --- archives that are none, or want out

@@ -7,6 +7,7 @@ from collections.abc import Sized
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -358,6 +359,89 @@ def test_data_and_models_on_the_same_claim_are_mounted_as_one_volume() -> None:
     claims = [volume["name"] for volume in pod["volumes"] if "persistentVolumeClaim" in volume]
     assert claims == ["models"]
     assert {mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]} >= {"/mnt/data", "/mnt/models"}
+
+
+IN_A_STORE = {"uri": "s3://models/some%20folder/../team", "secretRef": {"name": "writer"}}
+
+
+def pods_of(world: World) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Of training, and of serving."""
+    training_pod = world.job["spec"]["template"]["spec"]
+    world.trains()
+    return training_pod, world.deployment["spec"]["template"]["spec"]
+
+
+def test_models_in_a_store_need_no_claim_no_volume_and_no_node() -> None:
+    world = World(output=IN_A_STORE).settle()
+    pods = pods_of(world)
+
+    assert not any(child.startswith("PersistentVolumeClaim/") for child in world.created)
+    for pod in pods:
+        assert "affinity" not in pod
+        assert not any("persistentVolumeClaim" in volume for volume in pod["volumes"])
+        assert not any(mount["mountPath"] == "/mnt/models" for mount in pod["containers"][0]["volumeMounts"])
+
+
+def test_models_in_a_store_are_named_by_their_uri_for_both_pods() -> None:
+    world = World(output=IN_A_STORE).settle()
+    place = f"s3://models/some%20folder/team/lab/flowers/{world.revision}"
+    owner, spec = Owner("lab", "flowers", "uid-1"), validate.parse_spec(world.obj["spec"])
+    run = load(training.config_map(owner, spec, world.job, None, None))
+    _, serving_pod = pods_of(world)
+    environment = {variable["name"]: variable["value"] for variable in serving_pod["containers"][0]["env"]}
+
+    assert run["outputUri"] == place
+    assert environment["AUTOTRAIN_BUNDLE"] == place
+    assert environment["AUTOTRAIN_BUNDLE_SHA256"]
+    assert world.rolls_out().status.phase == "Ready"
+
+
+def load(config_map: dict[str, Any]) -> dict[str, Any]:
+    """run.yaml of an attempt."""
+    run: dict[str, Any] = yaml.safe_load(config_map["data"]["run.yaml"])
+    return run
+
+
+def test_secrets_become_the_environment_of_the_pods_that_need_them_and_nothing_else() -> None:
+    world = World(
+        data={"uri": "s3://data/flowers", "secretRef": {"name": "reader"}},
+        output=IN_A_STORE,
+    ).settle()
+    training_pod, serving_pod = pods_of(world)
+
+    assert training_pod["containers"][0]["envFrom"] == [
+        {"secretRef": {"name": "reader"}},
+        {"secretRef": {"name": "writer"}},
+    ]
+    assert serving_pod["containers"][0]["envFrom"] == [{"secretRef": {"name": "writer"}}]
+    assert not any("secret" in volume for pod in (training_pod, serving_pod) for volume in pod["volumes"])
+
+
+def test_one_secret_for_both_is_named_once_and_none_at_all_leaves_the_pods_as_they_were() -> None:
+    both = World(data={"uri": "s3://a/b", "secretRef": {"name": "writer"}}, output=IN_A_STORE).settle()
+    none = World().settle()
+
+    assert both.job["spec"]["template"]["spec"]["containers"][0]["envFrom"] == [{"secretRef": {"name": "writer"}}]
+    assert all("envFrom" not in pod["containers"][0] for pod in pods_of(none))
+
+
+@pytest.mark.parametrize(
+    ("uri", "kept"),
+    [
+        pytest.param("s3://data/flowers", True, id="what is fetched"),
+        pytest.param("pvc://data/flowers", False, id="what is mounted anyway"),
+    ],
+)
+def test_a_cache_is_mounted_for_what_is_fetched(uri: str, kept: bool) -> None:
+    world = World(data={"uri": uri, "cache": {"claimName": "shared"}}).settle()
+    pod = world.job["spec"]["template"]["spec"]
+    owner, spec = Owner("lab", "flowers", "uid-1"), validate.parse_spec(world.obj["spec"])
+    run = load(training.config_map(owner, spec, world.job, None, None))
+    claims = {volume["name"]: volume.get("persistentVolumeClaim") for volume in pod["volumes"]}
+
+    assert ({"name": "cache", "mountPath": "/mnt/cache"} in pod["containers"][0]["volumeMounts"]) is kept
+    assert run.get("dataCacheUri") == ("file:///mnt/cache" if kept else None)
+    assert claims.get("cache") == ({"claimName": "shared"} if kept else None)
 
 
 def test_pods_of_one_object_stay_on_the_node_of_their_volume_and_keep_the_users_affinity() -> None:

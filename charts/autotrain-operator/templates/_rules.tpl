@@ -26,7 +26,7 @@ and no others (a contract test compares). It never reads Secrets; pods are liste
   verbs: [get, create]
 - apiGroups: [""]
   resources: [configmaps]
-  verbs: [get, list, create]
+  verbs: [get, list, watch, create]
 - apiGroups: [""]
   resources: [pods]
   verbs: [list]

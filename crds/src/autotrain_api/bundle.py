@@ -6,6 +6,7 @@
     weights.safetensors  the trained weights, for resuming and fine-tuning
     golden/inputs.npy    uint8 [n, height, width, 3], as the engine gets them
     golden/scores.npy    float32 [n, classes], logits of the Float32 engine
+    functions.py         the job's own functions that serve, when the recipe names any
     report/              plots, predictions, model card
 
 Paths are relative to the folder. What the manifest does not list is not part of the bundle: nothing reads or serves it.
@@ -30,6 +31,7 @@ WEIGHTS = "weights.safetensors"
 GOLDEN_INPUTS = "golden/inputs.npy"
 GOLDEN_SCORES = "golden/scores.npy"
 REPORT = "report"
+FUNCTIONS = "functions.py"
 GOLDEN_TOLERANCE = 1e-3
 """Largest |difference| of a served golden score, in units of the largest |golden score|."""
 
@@ -45,6 +47,8 @@ class ResolvedPreprocessing(Api):
     mean: list[float]
     std: list[float]
     """`mean` and `std` for pixels in 0..1; they are inside the graph and stand here to be read."""
+    function: str = ""
+    """One of the job's own (functions.py) that changes the decoded picture last, uint8 [height, width, 3] both ways."""
     decode_scale: Annotated[float, Field(ge=1)] = 2.0
     """A large JPEG is decoded at the smallest scale whose short side is at least this many times the target's."""
 

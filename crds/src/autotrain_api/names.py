@@ -25,6 +25,8 @@ MANAGER = "autotrain-operator"
 
 ANNOTATION_RETRY = f"{GROUP}/retry"
 """Any new text here lets a revision whose verdict is a failure be tried once more."""
+ANNOTATION_FUNCTIONS = f"{GROUP}/functions"
+"""Digest of the own functions that a serving pod was made with; pods are replaced when they change."""
 ANNOTATION_DESIRED = f"{GROUP}/desired"
 """Digest of the form in which the operator last applied a child."""
 
@@ -38,7 +40,12 @@ CONFIG_PATH = "/etc/autotrain"
 MODELS_PATH = "/mnt/models"
 DATA_PATH = "/mnt/data"
 WEIGHTS_PATH = "/mnt/weights"
+CACHE_PATH = "/mnt/cache"
+FUNCTIONS_PATH = "/etc/autotrain/functions"
+"""Where serving pods find their own functions."""
 RUN_FILE = "run.yaml"
+FUNCTIONS_FILE = "functions.py"
+SERVING_FUNCTIONS_FILE = "serving_functions.py"
 TERMINATION_LOG = "/dev/termination-log"
 TERMINATION_BYTES = 3_500
 """Upper bound of a termination message in bytes; the kubelet cuts at 4,096."""
@@ -122,6 +129,7 @@ class Reason(StrEnum):
     PRETRAINED_WEIGHTS_UNAVAILABLE = "PretrainedWeightsUnavailable"
     INITIAL_WEIGHTS_MISMATCH = "InitialWeightsMismatch"
     MODEL_INVALID = "ModelInvalid"
+    FUNCTION_FAILED = "FunctionFailed"
     TRAINING_DIVERGED = "TrainingDiverged"
     EXPORT_MISMATCH = "ExportMismatch"
     # --- the run
@@ -132,6 +140,7 @@ class Reason(StrEnum):
     PREEMPTED = "Preempted"
     RETRIES_EXHAUSTED = "RetriesExhausted"
     # --- the cluster
+    FUNCTIONS_MISSING = "FunctionsMissing"
     NAME_CONFLICT = "NameConflict"
     WAITING_FOR_DELETION = "WaitingForDeletion"
     IMAGE_PULL = "ImagePullFailed"

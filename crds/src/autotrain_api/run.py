@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 
 from autotrain_api.base import Api, Name
 from autotrain_api.revision import Recipe
-from autotrain_api.trainingjob import METRICS, REVISION_PATTERN, Metric
+from autotrain_api.trainingjob import METRICS, REVISION_PATTERN, FunctionCall, Metric
 
 Uri = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 
@@ -28,8 +28,16 @@ class RunConfig(Api):
     """Where this process finds `recipe.data.uri`: a claim is mounted, so pvc://claim/path arrives as file:///mnt/data/path."""
     initial_weights_uri: Uri | None = None
     """Likewise of `recipe.model.initial_weights.uri`. Absent: as it stands there."""
+    data_cache_uri: Uri | None = None
+    """A folder, file://..., that keeps what is fetched for other runs. Absent: each run fetches for itself."""
+    functions_file: Uri | None = None
+    """The job's own functions, when the recipe or `serving_function` names one."""
+    serving_functions_file: Uri | None = None
+    """Those that serve, when they are others: preprocess_function and postprocess_function are taken from here."""
+    serving_function: FunctionCall | None = None
+    """spec.serving.postprocessing's, to be tried before the training; it is no part of the recipe."""
     output_uri: Uri
-    """The revision's bundle folder, file://...; it becomes a bundle when its manifest is written."""
+    """The revision's bundle folder, file://, s3:// or gs://; it becomes a bundle when its manifest is written."""
     micro_batch_size: Annotated[int, Field(ge=1)] | None = None
     """Samples per forward pass after an out-of-memory; absent: the whole batch. The rest is accumulation."""
 

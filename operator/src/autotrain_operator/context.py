@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from autotrain_api.trainingjob import Spec
+from autotrain_operator.functions import OwnFunctions
 from autotrain_operator.kube import Object
 from autotrain_operator.ledger import Ledger
 from autotrain_operator.observe import Observed
@@ -18,6 +19,8 @@ class Context:
     seen: Observed
     settings: Settings
     ledger: Ledger
+    own: OwnFunctions | None = None
+    """The job's own functions."""
 
     @property
     def revision(self) -> str:

@@ -20,6 +20,7 @@ CHILDREN = (
     ("apps", "v1", "deployments"),
     ("policy", "v1", "poddisruptionbudgets"),
     ("", "v1", "services"),
+    ("", "v1", "configmaps"),
 )
 """Kinds that are watched, those with our label only."""
 SERVER_TIMEOUT_SECONDS = 290

@@ -33,6 +33,8 @@ class Observed:
     service: Object | None = None
     budget: Object | None = None
     claim: Object | None = None
+    functions: Object | None = None
+    """The ConfigMap with the job's own functions."""
     logs: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Name of a Job -> last lines of a container that left no result."""
     progress: Progress | None = None
@@ -52,8 +54,8 @@ class Observer:
         self._kube = kube
         self._session = session
 
-    async def observe(self, obj: Object, claim: str) -> Observed:
-        """`claim` is the name of the models' PVC."""
+    async def observe(self, obj: Object, claim: str, functions: str) -> Observed:
+        """`claim` is the name of the models' PVC, `functions` that of a ConfigMap; "" when there is none to look for."""
         namespace, name, uid = (obj["metadata"][key] for key in ("namespace", "name", "uid"))
         labels = {names.LABEL_JOB: name}
         jobs, maps, deployment, service, budget, pvc = await asyncio.gather(
@@ -62,8 +64,9 @@ class Observer:
             self._kube.find("Deployment", namespace, name),
             self._kube.find("Service", namespace, name),
             self._kube.find("PodDisruptionBudget", namespace, name),
-            self._kube.find("PersistentVolumeClaim", namespace, claim),
+            self._claim(namespace, claim),
         )
+        own = await self._kube.find("ConfigMap", namespace, functions) if functions else None
         seen = Observed(
             jobs=[job for job in jobs if owner_uid(job) == uid],
             strangers=[job for job in jobs if owner_uid(job) != uid and owner_kind(job) == names.KIND],
@@ -72,11 +75,15 @@ class Observer:
             service=service,
             budget=budget,
             claim=pvc,
+            functions=own,
         )
         recorded = obj.get("status", {}).get("attempts", [])
         await self._see_training(seen, namespace, name, recorded)
         await self._see_serving(seen, namespace, name)
         return seen
+
+    async def _claim(self, namespace: str, name: str) -> Object | None:
+        return await self._kube.find("PersistentVolumeClaim", namespace, name) if name else None
 
     async def _see_training(self, seen: Observed, namespace: str, name: str, recorded: list[Object]) -> None:
         done = {attempt["job"] for attempt in recorded if attempt["result"] not in ("Running",)}

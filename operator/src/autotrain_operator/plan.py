@@ -5,6 +5,7 @@ spec -> revision -> verdicts on what has ended (plan_training, plan_serving) -> 
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from autotrain_api import names
 from autotrain_api.names import Condition, Reason
@@ -15,6 +16,7 @@ from autotrain_api.trainingjob import Spec
 from autotrain_operator import observe, serving, storage
 from autotrain_operator.conditions import Said, View, conditions_of, failure_of, phase_of
 from autotrain_operator.context import Action, Context
+from autotrain_operator.functions import own_functions
 from autotrain_operator.kube import Object
 from autotrain_operator.ledger import Ledger, read_status, timestamp
 from autotrain_operator.observe import Observed
@@ -26,6 +28,7 @@ from autotrain_operator.validate import SpecError, check_meaning, parse_spec
 from autotrain_operator.waiting import Waiting
 
 DELETION_POLL_SECONDS = 2
+FUNCTIONS_POLL_SECONDS = 10
 SHOWN_DIGITS = 4
 """Of metrics in the status; verdicts are taken on all digits."""
 
@@ -44,12 +47,15 @@ def next_step(obj: Object, seen: Observed, settings: Settings, now: datetime) ->
     before = read_status(obj.get("status"))
     try:
         spec = parse_spec(obj["spec"])
-        revision = revision_of(recipe_of(spec))
         check_meaning(spec)
     except SpecError as error:
-        return _invalid(obj, before, seen, error, now)
+        return _held(obj, before, seen, now, invalid=error)
+    own = own_functions(spec, seen.functions)
+    if isinstance(own, Waiting):
+        return _held(obj, before, seen, now, FUNCTIONS_POLL_SECONDS, spec=spec, blocked=own)
+    revision = revision_of(recipe_of(spec, own.sha256 if own else ""))
     owner = Owner(obj["metadata"]["namespace"], obj["metadata"]["name"], obj["metadata"]["uid"])
-    context = Context(owner, spec, seen, settings, Ledger.of(before, revision, now))
+    context = Context(owner, spec, seen, settings, Ledger.of(before, revision, now), own)
     _answer_retry(context, obj["metadata"].get("annotations", {}).get(names.ANNOTATION_RETRY, ""))
     if (taken := foreign(context) or leaving(context)) is not None:
         record, answering = context.ledger.current, untouched(seen)
@@ -121,10 +127,12 @@ def leaving(context: Context) -> Waiting | None:
 # --- the status
 
 
-def _invalid(obj: Object, before: Status, seen: Observed, error: SpecError, now: datetime) -> Step:
-    """Nothing is touched; the status says which field, what was found and what is allowed."""
+def _held(
+    obj: Object, before: Status, seen: Observed, now: datetime, requeue_after: float | None = None, **why: Any
+) -> Step:
+    """The revision cannot be told, and nothing is touched; the status says `why`, a field of View."""
     record = RevisionRecord(revision=before.revision)
-    view = View(record, invalid=error, serving=untouched(seen), served=before.serving.revision)
+    view = View(record, serving=untouched(seen), served=before.serving.revision, **why)
     said = conditions_of(view)
     return Step(
         Status(
@@ -136,7 +144,8 @@ def _invalid(obj: Object, before: Status, seen: Observed, error: SpecError, now:
             attempts=before.attempts,
             revisions=before.revisions,
             serving=before.serving,
-        )
+        ),
+        requeue_after=requeue_after,
     )
 
 

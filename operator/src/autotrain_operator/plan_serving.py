@@ -22,9 +22,12 @@ PERMANENT = frozenset(
         Reason.GOLDEN_MISMATCH,
         Reason.ENGINE_MISSING,
         Reason.PRECISION_UNAVAILABLE,
+        Reason.FUNCTION_FAILED,
     }
 )
 """What a pod says of its bundle when waiting cannot help."""
+TOLD = PERMANENT | {Reason.CRASHED, Reason.BUNDLE_UNREACHABLE}
+"""What else a pod says of itself that explains why it is not ready."""
 
 State = Literal["Disabled", "Nothing", "RollingOut", "Complete", "Failing"]
 
@@ -209,7 +212,9 @@ def _served(context: Context, revision: str) -> Served:
 
 def _template(context: Context, revision: str) -> Object:
     together = storage.on_one_node(context.seen.claim, context.spec)
-    return serving.template(context.owner, context.spec, _served(context, revision), context.settings, together)
+    return serving.template(
+        context.owner, context.spec, _served(context, revision), context.settings, together, context.own
+    )
 
 
 def _children(context: Context, target: str) -> tuple[Action, ...]:
@@ -217,7 +222,9 @@ def _children(context: Context, target: str) -> tuple[Action, ...]:
     seen, owner = context.seen, context.owner
     pairs = [(serving.service(owner), seen.service), (serving.disruption_budget(owner), seen.budget)]
     if context.ledger.record(target).bundle_sha256:  # unknown where the status was lost: what runs stays as it is
-        body = serving.deployment(owner, context.spec, _served(context, target), context.settings, seen.claim)
+        body = serving.deployment(
+            owner, context.spec, _served(context, target), context.settings, seen.claim, context.own
+        )
         pairs.insert(0, (body, seen.deployment))
     live = [(body, child) for body, child in pairs if child is None or "deletionTimestamp" not in child["metadata"]]
     return tuple(Create(body) if child is None else Apply(body, child) for body, child in live)
@@ -257,7 +264,7 @@ def _stand(context: Context, target: str) -> tuple[State, str, str]:
 def _why_not_ready(context: Context) -> tuple[str, str]:
     """What serving pods say of themselves, or what they wait for."""
     for answer in context.seen.unready:
-        if answer.get("reason") in PERMANENT or answer.get("reason") == Reason.CRASHED:
+        if answer.get("reason") in TOLD:
             return str(answer["reason"]), str(answer.get("message", ""))[: waiting.MESSAGE_LENGTH]
     for pod in context.seen.serving_pods:
         if "deletionTimestamp" not in pod["metadata"] and not observe.is_ready(pod):

@@ -233,7 +233,7 @@ def _under_way(context: Context, job: Object) -> Training:
     actions: list[Action] = []
     if name not in context.seen.config_maps:
         size = attempts.micro_batch_size(context.ledger.current, context.ledger.attempts)
-        actions.append(Create(training.config_map(context.owner, context.spec, job, size)))
+        actions.append(Create(training.config_map(context.owner, context.spec, job, size, context.own)))
     if job["spec"].get("suspend"):
         actions.append(Amend(job, {"suspend": False}))
     if attempts.started(context.seen.pods.get(name)) is not None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,9 +94,18 @@ def pod_spec(wanted: PodSettings, settings: Settings, container: Object, volumes
 
 
 def container(
-    name: str, image: str, wanted: PodSettings, settings: Settings, env: dict[str, str], mounts: list[Object]
+    name: str,
+    image: str,
+    wanted: PodSettings,
+    settings: Settings,
+    env: dict[str, str],
+    mounts: list[Object],
+    secrets: Sequence[str] = (),
 ) -> Object:
-    """A restricted container with its caches below /tmp; the spec's own variables come last and win."""
+    """A restricted container with its caches below /tmp; the spec's own variables come last and win.
+
+    The keys of `secrets` become variables as well: only their names are known here, and what else sets one wins.
+    """
     own = [variable.to_dict() for variable in wanted.env]
     given = {variable["name"] for variable in own}
     ours = [{"name": key, "value": value} for key, value in (CACHES | env).items() if key not in given]
@@ -108,7 +118,7 @@ def container(
         "securityContext": CONTAINER_SECURITY,
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, *mounts],  # noqa: S108
-    }
+    } | present(envFrom=[{"secretRef": {"name": secret}} for secret in secrets])
 
 
 def resources(wanted: PodSettings, default: Object) -> Object:

@@ -8,6 +8,7 @@ from autotrain_api import names
 from autotrain_api.status import Status
 from autotrain_operator import events, plan, status, storage
 from autotrain_operator.children import Children
+from autotrain_operator.functions import reference_of
 from autotrain_operator.kube import ConflictError, Kube, KubeError, Object
 from autotrain_operator.ledger import read_status
 from autotrain_operator.observe import Observer
@@ -61,8 +62,9 @@ class Reconciler:
     async def _decide(self, key: Key, obj: Object) -> plan.Step:
         uid = obj["metadata"]["uid"]
         spec = plan.readable_spec(obj)
-        claim = storage.models_of(Owner(*key, uid), spec).claim if spec else ""
-        seen = await self._observer.observe(obj, claim)
+        claim = storage.models_of(Owner(*key, uid), spec).claim if spec else None
+        functions = reference_of(spec)
+        seen = await self._observer.observe(obj, claim or "", functions.name if functions else "")
         refused_uid, refusal = self._refusals.get(key, ("", None))
         seen.refusal = refusal if refused_uid == uid else None
         return plan.next_step(obj, seen, self._settings, self._clock())

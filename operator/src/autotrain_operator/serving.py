@@ -6,6 +6,7 @@ from typing import NamedTuple
 from autotrain_api import names
 from autotrain_api.trainingjob import Spec
 from autotrain_operator import pods, storage
+from autotrain_operator.functions import OwnFunctions, sha256_of
 from autotrain_operator.kube import Object
 from autotrain_operator.pods import Owner
 from autotrain_operator.settings import Settings
@@ -37,10 +38,12 @@ def url(owner: Owner) -> str:
     return f"http://{owner.name}.{owner.namespace}.svc"
 
 
-def deployment(owner: Owner, spec: Spec, served: Served, settings: Settings, claim: Object | None) -> Object:
+def deployment(
+    owner: Owner, spec: Spec, served: Served, settings: Settings, claim: Object | None, own: OwnFunctions | None = None
+) -> Object:
     """The Deployment that serves one revision. Old pods stay until new ones are ready."""
     surge: Object = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
-    body = template(owner, spec, served, settings, storage.on_one_node(claim, spec))
+    body = template(owner, spec, served, settings, storage.on_one_node(claim, spec), own)
     metadata = owner.metadata(owner.name, names.COMPONENT_SERVING, {names.LABEL_REVISION: served.revision})
     return {
         "apiVersion": "apps/v1",
@@ -57,8 +60,10 @@ def deployment(owner: Owner, spec: Spec, served: Served, settings: Settings, cla
     }
 
 
-def template(owner: Owner, spec: Spec, served: Served, settings: Settings, together: bool) -> Object:
-    """The serving pods."""
+def template(
+    owner: Owner, spec: Spec, served: Served, settings: Settings, together: bool, own: OwnFunctions | None = None
+) -> Object:
+    """The serving pods. They mount `own` when the postprocessing names a function."""
     serving, models = spec.serving, storage.models_of(owner, spec)
     environment = {
         "AUTOTRAIN_BUNDLE": models.bundle(served.revision),
@@ -70,18 +75,30 @@ def template(owner: Owner, spec: Spec, served: Served, settings: Settings, toget
     }
     if serving.gpus:
         environment["AUTOTRAIN_GPUS"] = str(serving.gpus)
-    mounts = [{"name": "models", "mountPath": names.MODELS_PATH, "readOnly": True}]
+    mounts: list[Object] = []
+    volumes: list[Object] = []
+    if models.claim is not None:
+        mounts.append({"name": "models", "mountPath": names.MODELS_PATH, "readOnly": True})
+        volumes.append(storage.claim_volume("models", models.claim))
+    annotations = dict(serving.annotations)
+    if own is not None and serving.postprocessing.function:
+        environment["AUTOTRAIN_FUNCTIONS"] = f"{names.FUNCTIONS_PATH}/{names.FUNCTIONS_FILE}"
+        mounts.append({"name": "functions", "mountPath": names.FUNCTIONS_PATH, "readOnly": True})
+        items = [{"key": own.serving_key, "path": names.FUNCTIONS_FILE}]
+        volumes.append({"name": "functions", "configMap": {"name": own.config_map, "items": items}})
+        annotations[names.ANNOTATION_FUNCTIONS] = sha256_of(own.serving)
     image = serving.image or settings.server_image
-    server = pods.container(CONTAINER, image, serving, settings, environment, mounts)
+    secrets = storage.secrets_of_serving(spec)
+    server = pods.container(CONTAINER, image, serving, settings, environment, mounts, secrets)
     server |= probes(spec.policy.deadlines.rollout_seconds)
     if wanted := pods.with_gpus(pods.resources(serving, settings.serving_resources), serving.gpus, settings):
         server["resources"] = wanted
-    body = pods.pod_spec(serving, settings, server, [storage.claim_volume("models", models.claim)])
+    body = pods.pod_spec(serving, settings, server, volumes)
     if together:
         body["affinity"] = pods.together(serving.affinity, owner)
     labels = {**serving.labels, **owner.labels(names.COMPONENT_SERVING), names.LABEL_REVISION: served.revision}
     return {
-        "metadata": {"labels": labels} | pods.present(annotations=serving.annotations),
+        "metadata": {"labels": labels} | pods.present(annotations=annotations),
         "spec": body | {"terminationGracePeriodSeconds": GRACE_SECONDS},
     }
 

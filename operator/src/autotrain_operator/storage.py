@@ -1,7 +1,7 @@
-"""Where models and data lie: claims, folders and the volumes of the pods. Pure."""
+"""Where models and data lie: claims, folders, stores and the volumes of the pods. Pure."""
 
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from autotrain_api import names
 from autotrain_api.trainingjob import Spec
@@ -14,32 +14,57 @@ ONE_NODE = frozenset({"ReadWriteOnce", "ReadWriteOncePod"})
 
 @dataclass(frozen=True)
 class Models:
-    """The claim with the models of one TrainingJob and the folder of its revisions in it."""
+    """Where the revisions of one TrainingJob lie: below a folder of a claim, or of an object store."""
 
-    claim: str
-    folder: str
-    own: bool
+    claim: str | None
+    """None: an object store, and nothing is mounted."""
+    place: str
+    """Path of the folder in the pods, or its URI in the store."""
+    own: bool = False
     """Whether the operator makes the claim."""
 
     def bundle(self, revision: str) -> str:
-        """Path of a revision's bundle in the pods."""
-        return f"{names.MODELS_PATH}/{self.folder}/{revision}"
+        """Path or URI of a revision's bundle, as serving pods are told."""
+        return f"{self.place}/{revision}"
+
+    def output_uri(self, revision: str) -> str:
+        """The same as a URI, as training pods are told."""
+        return self.bundle(revision) if self.claim is None else f"file://{self.bundle(revision)}"
 
 
 def models_of(owner: Owner, spec: Spec) -> Models:
-    """The spec's claim, or the operator's own."""
+    """The spec's claim or store, or the operator's own claim."""
     place = f"{owner.namespace}/{owner.name}"
     if spec.output.uri is None:
-        return Models(f"{owner.name}-models", place, own=True)
+        return Models(f"{owner.name}-models", f"{names.MODELS_PATH}/{place}", own=True)
     claim, path = claim_and_path(spec.output.uri)
-    return Models(claim, f"{path}/{place}" if path else place, own=False)
+    place = f"{path}/{place}" if path else place
+    if in_store(spec):
+        return Models(None, f"{urlsplit(spec.output.uri).scheme}://{claim}/{quote(place)}")
+    return Models(claim, f"{names.MODELS_PATH}/{place}")
+
+
+def in_store(spec: Spec) -> bool:
+    """Whether the models lie in an object store, and not on a claim."""
+    return spec.output.uri is not None and not spec.output.uri.startswith("pvc://")
 
 
 def claim_and_path(uri: str) -> tuple[str, str]:
-    """pvc://claim/some/path -> (claim, some/path); parts that would climb out are left out."""
+    """pvc://claim/some/path -> (claim, some/path), likewise of a bucket; parts that would climb out are left out."""
     parts = urlsplit(uri)
     steps = [step for step in unquote(parts.path).split("/") if step not in ("", ".", "..")]
     return parts.netloc, "/".join(steps)
+
+
+def secrets_of_training(spec: Spec) -> list[str]:
+    """Secrets that become the environment of training pods; where two have a key, the later one counts."""
+    named = [reference.name for reference in (spec.data.secret_ref, spec.output.secret_ref) if reference is not None]
+    return list(dict.fromkeys(named))
+
+
+def secrets_of_serving(spec: Spec) -> list[str]:
+    """The same of serving pods: they read models, and no data."""
+    return [spec.output.secret_ref.name] if spec.output.secret_ref is not None else []
 
 
 def data_of(spec: Spec) -> tuple[str, str | None]:
@@ -53,6 +78,13 @@ def initial_weights_of(spec: Spec) -> tuple[str | None, str | None]:
     return _mounted(weights.uri, names.WEIGHTS_PATH) if weights else (None, None)
 
 
+def cache_of(spec: Spec) -> tuple[str | None, str | None]:
+    """The same of what keeps downloaded data; (None, None) without one, and for data that is mounted anyway."""
+    if spec.data.cache is None or spec.data.uri.startswith(("pvc://", "file://")):
+        return None, None
+    return f"file://{names.CACHE_PATH}", spec.data.cache.claim_name
+
+
 def _mounted(uri: str, path: str) -> tuple[str, str | None]:
     if not uri.startswith("pvc://"):
         return uri, None
@@ -63,7 +95,7 @@ def _mounted(uri: str, path: str) -> tuple[str, str | None]:
 def claim(owner: Owner, spec: Spec, settings: Settings) -> Object:
     """The operator's own PVC. Without an owner it outlives the object; with `reclaim: Delete` it goes along."""
     storage = spec.output.storage
-    metadata = owner.metadata(models_of(owner, spec).claim, names.COMPONENT_STORAGE)
+    metadata = owner.metadata(f"{owner.name}-models", names.COMPONENT_STORAGE)
     if spec.output.reclaim == "Retain":
         del metadata["ownerReferences"]
     body: Object = {
@@ -77,6 +109,8 @@ def claim(owner: Owner, spec: Spec, settings: Settings) -> Object:
 
 def on_one_node(live_claim: Object | None, spec: Spec) -> bool:
     """Whether the models' volume can be mounted on one node only."""
+    if in_store(spec):
+        return False
     modes = live_claim["spec"].get("accessModes", []) if live_claim else list(spec.output.storage.access_modes)
     return bool(modes) and ONE_NODE.issuperset(modes)
 

@@ -5,8 +5,9 @@ import hashlib
 from autotrain_api import names
 from autotrain_api.revision import recipe_of
 from autotrain_api.run import RunConfig, dump_run
-from autotrain_api.trainingjob import Spec
+from autotrain_api.trainingjob import FunctionCall, Spec
 from autotrain_operator import pods, storage
+from autotrain_operator.functions import OwnFunctions
 from autotrain_operator.kube import Object
 from autotrain_operator.pods import Owner
 from autotrain_operator.settings import Settings
@@ -67,26 +68,26 @@ def pod(owner: Owner, spec: Spec, config_map: str, settings: Settings) -> Object
     mounts: list[Object] = [
         {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 - shared memory of the pod
         {"name": "config", "mountPath": names.CONFIG_PATH, "readOnly": True},
-        {"name": "models", "mountPath": names.MODELS_PATH},
     ]
     volumes: list[Object] = [
         {"name": "shm", "emptyDir": {"medium": "Memory"}},
         {"name": "config", "configMap": {"name": config_map}},
-        storage.claim_volume("models", models.claim),
     ]
-    volume_of = {models.claim: "models"}
-    for claim, name, path in (
-        (storage.data_of(spec)[1], "data", names.DATA_PATH),
-        (storage.initial_weights_of(spec)[1], "weights", names.WEIGHTS_PATH),
+    volume_of: dict[str, str] = {}
+    for claim, name, path, read_only in (
+        (models.claim, "models", names.MODELS_PATH, {}),
+        (storage.data_of(spec)[1], "data", names.DATA_PATH, {"readOnly": True}),
+        (storage.initial_weights_of(spec)[1], "weights", names.WEIGHTS_PATH, {"readOnly": True}),
+        (storage.cache_of(spec)[1], "cache", names.CACHE_PATH, {}),
     ):
         if claim is None:
             continue
         if claim not in volume_of:
             volume_of[claim] = name
             volumes.append(storage.claim_volume(name, claim))
-        mounts.append({"name": volume_of[claim], "mountPath": path, "readOnly": True})
+        mounts.append({"name": volume_of[claim], "mountPath": path, **read_only})
     image = compute.image or settings.trainer_image
-    trainer = pods.container(CONTAINER, image, compute, settings, {}, mounts)
+    trainer = pods.container(CONTAINER, image, compute, settings, {}, mounts, storage.secrets_of_training(spec))
     trainer["args"] = ["train", "--config", f"{names.CONFIG_PATH}/{names.RUN_FILE}"]
     if wanted := pods.with_gpus(pods.resources(compute, settings.training_resources), gpus(spec, settings), settings):
         trainer["resources"] = wanted
@@ -101,21 +102,38 @@ def gpus(spec: Spec, settings: Settings) -> int:
     return settings.gpus_per_node if wanted is None else wanted
 
 
-def config_map(owner: Owner, spec: Spec, job_object: Object, micro_batch_size: int | None) -> Object:
-    """run.yaml of the attempt whose Job is `job_object`; it goes when the Job goes."""
+def function_files(own: OwnFunctions | None) -> dict[str, str]:
+    """Files beside run.yaml; the second only where another one serves."""
+    if own is None:
+        return {}
+    serving = {} if own.serving == own.training else {names.SERVING_FUNCTIONS_FILE: own.serving}
+    return {names.FUNCTIONS_FILE: own.training} | serving
+
+
+def config_map(
+    owner: Owner, spec: Spec, job_object: Object, micro_batch_size: int | None, own: OwnFunctions | None
+) -> Object:
+    """run.yaml, and own functions, of the attempt whose Job is `job_object`; it goes when the Job goes."""
     revision = job_object["metadata"]["labels"][names.LABEL_REVISION]
     attempt = int(job_object["metadata"]["labels"][names.LABEL_ATTEMPT])
+    files, post = function_files(own), spec.serving.postprocessing
     run = RunConfig(
         name=owner.name,
         namespace=owner.namespace,
         revision=revision,
         attempt=attempt,
-        recipe=recipe_of(spec),
+        recipe=recipe_of(spec, own.sha256 if own else ""),
         metric=spec.metric,
         data_uri=storage.data_of(spec)[0],
         initial_weights_uri=storage.initial_weights_of(spec)[0],
-        output_uri=f"file://{storage.models_of(owner, spec).bundle(revision)}",
+        data_cache_uri=storage.cache_of(spec)[0],
+        output_uri=storage.models_of(owner, spec).output_uri(revision),
         micro_batch_size=micro_batch_size,
+        functions_file=f"{names.CONFIG_PATH}/{names.FUNCTIONS_FILE}" if names.FUNCTIONS_FILE in files else None,
+        serving_functions_file=(
+            f"{names.CONFIG_PATH}/{names.SERVING_FUNCTIONS_FILE}" if names.SERVING_FUNCTIONS_FILE in files else None
+        ),
+        serving_function=FunctionCall(function=post.function, args=post.args or {}) if post.function else None,
     )
     name = job_object["metadata"]["name"]
     metadata = owner.metadata(name, names.COMPONENT_TRAINING, {names.LABEL_REVISION: revision})
@@ -133,5 +151,5 @@ def config_map(owner: Owner, spec: Spec, job_object: Object, micro_batch_size: i
         "kind": "ConfigMap",
         "metadata": metadata,
         "immutable": True,
-        "data": {names.RUN_FILE: dump_run(run)},
+        "data": {names.RUN_FILE: dump_run(run), **files},
     }

@@ -30,7 +30,10 @@ CONTAINER_STATES = {
     "ErrImagePull": (Reason.IMAGE_PULL, IMAGE_HINT),
     "ErrImageNeverPull": (Reason.IMAGE_PULL, "The image is not on the node, and the pull policy is Never."),
     "InvalidImageName": (Reason.IMAGE_PULL, IMAGE_HINT),
-    "CreateContainerConfigError": (Reason.CONTAINER_CONFIG, "Check the Secrets and ConfigMaps that env names."),
+    "CreateContainerConfigError": (
+        Reason.CONTAINER_CONFIG,
+        "Create the Secret or ConfigMap that is missing, or correct secretRef or env in the spec.",
+    ),
     "CreateContainerError": (Reason.CONTAINER_CONFIG, "See `kubectl describe pod`."),
     "RunContainerError": (Reason.CONTAINER_CONFIG, "See `kubectl describe pod`."),
 }
@@ -81,8 +84,8 @@ def _unscheduled(message: str) -> Waiting:
     text = message[:MESSAGE_LENGTH]
     if any(word in message.lower() for word in VOLUME_WORDS):
         hint = (
-            "See `kubectl describe pvc`: check the claims that spec.data.uri and spec.output.uri name, and the storage "
-            "class of the operator's own (spec.output.storage.storageClassName)."
+            "See `kubectl describe pvc`: check the claims that spec.data.uri, spec.data.cache and spec.output.uri name, "
+            "and the storage class of the operator's own (spec.output.storage.storageClassName)."
         )
         return Waiting(Reason.VOLUME_NOT_BOUND, text, hint)
     if "nvidia.com/gpu" in message or "Insufficient" in message:

@@ -18,7 +18,15 @@ def main() -> None:
     """Entry point of the console script."""
     settings = CliApp.run(Settings, cli_args=sys.argv[1:])
     configure_logging(settings)
-    model = Model(settings.bundle, settings.bundle_sha256, settings.precision, settings.cache, settings.gpus)
+    model = Model(
+        settings.bundle,
+        settings.bundle_sha256,
+        settings.precision,
+        settings.cache,
+        settings.gpus,
+        settings.postprocessing,
+        settings.functions,
+    )
     model.start()  # it computes while the web framework is imported
     from autotrain_server.app import create_app
     from autotrain_server.listening import listen

@@ -8,7 +8,9 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from autotrain_api.names import Reason
 from autotrain_server.admission import QueueFullError
+from autotrain_server.functions import FunctionError
 from autotrain_server.preprocess import ImageError
 from autotrain_server.service import Service, UnavailableError
 
@@ -40,9 +42,10 @@ REFUSALS = {
     413: "Body or picture too large",
     415: "Not a picture of a supported format",
     422: "The picture is damaged",
+    500: "One of the model's own functions failed",
     503: "Not ready, or too many requests; try again",
 }
-UPLOAD_REFUSALS = (400, 408, 413, 415, 422, 503)
+UPLOAD_REFUSALS = (400, 408, 413, 415, 422, 500, 503)
 
 
 def refusals(*statuses: int, model: Any = ErrorAnswer) -> dict[int | str, dict[str, Any]]:
@@ -81,6 +84,10 @@ def add_errors(app: FastAPI, service: Service) -> None:
     @app.exception_handler(RequestError)
     async def refused(request: Request, problem: ImageError | RequestError) -> JSONResponse:
         return answer(request, problem.status, problem.reason, str(problem))
+
+    @app.exception_handler(FunctionError)
+    async def own(request: Request, problem: FunctionError) -> JSONResponse:
+        return answer(request, 500, Reason.FUNCTION_FAILED, str(problem))
 
     @app.exception_handler(UnavailableError)
     async def unavailable(request: Request, problem: UnavailableError) -> JSONResponse:

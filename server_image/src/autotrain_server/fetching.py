@@ -1,15 +1,16 @@
-"""A bundle that lies elsewhere -> a folder here: s3://, gs://, az://, https:// through obstore.
+"""A bundle that lies elsewhere -> a folder here, whole and with the right digests, or not at all.
 
 The manifest comes first and is compared with the expected digest; then every file that it lists, compared with its own
 digest while it is written. A folder gets its name when all of it is there, so that one killed half way is never taken for
-whole. Credentials come from the environment (AWS_..., GOOGLE_..., AZURE_...) or from the platform.
+whole.
 """
 
 import hashlib
 import logging
-import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -19,11 +20,12 @@ from pydantic import ValidationError
 from autotrain_api import bundle
 from autotrain_api.bundle import Manifest
 from autotrain_api.names import Reason
+from autotrain_server import stores
 from autotrain_server.reading import BundleError
+from autotrain_server.stores import SCHEMES, Kind, StoreError
 
 log = logging.getLogger(__name__)
 
-SCHEMES = ("s3", "gs", "az", "https", "http")
 PARTIAL = ".partial-"
 HINT = "Check the URI, the network, and the credentials in the pod's environment."
 
@@ -44,6 +46,11 @@ def folder_of(place: str, sha256: str, cache: Path) -> Path:
     return fetch(place, sha256, target)
 
 
+def is_elsewhere(place: str) -> bool:
+    """Whether it has to be fetched from a store."""
+    return urlsplit(place).scheme in SCHEMES
+
+
 def fetch(uri: str, sha256: str, target: Path) -> Path:
     """Bring a whole bundle to `target`. Raises BundleError."""
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +67,8 @@ def fetch(uri: str, sha256: str, target: Path) -> Path:
 
 
 def _bring(uri: str, sha256: str, folder: Path) -> None:
-    store = _store(uri)
+    with _told(uri, "", f"{uri} is not there"):
+        store = stores.open_store(uri)
     content = _read(store, uri, bundle.MANIFEST)
     found = hashlib.sha256(content).hexdigest()
     if sha256 and found != sha256:
@@ -78,58 +86,44 @@ def _bring(uri: str, sha256: str, folder: Path) -> None:
     log.info("bundle fetched", extra={"uri": uri, "files": len(manifest.files), "revision": manifest.revision})
 
 
-def _store(uri: str) -> Any:
-    from obstore.store import from_url  # 0.2 s, for those alone whose bundle is elsewhere
-
-    plain = uri.startswith("http://") or os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
-    try:
-        return from_url(uri, client_options={"allow_http": plain})
-    except Exception as error:
-        raise BundleError(Reason.BUNDLE_UNREACHABLE, "", f"{uri}: {error}", HINT) from error
-
-
 def _read(store: Any, uri: str, name: str) -> bytes:
     import obstore
 
-    try:
+    with _told(uri, name, f"there is no {name} at {uri}: not a bundle, or unfinished"):
         return bytes(obstore.get(store, name).bytes())
-    except FileNotFoundError as error:
-        raise BundleError(
-            Reason.BUNDLE_INCOMPLETE, name, f"there is no {name} at {uri}: not a bundle, or unfinished"
-        ) from error
-    except Exception as error:
-        raise BundleError(Reason.BUNDLE_UNREACHABLE, name, f"{uri}: {_short(error)}", HINT) from error
 
 
 def _copy(store: Any, uri: str, name: str, sha256: str, folder: Path) -> None:
     """One file, in parts, with its digest. Raises BundleError."""
     import obstore
 
-    path = folder / _inside(name)
+    path = folder / inside(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
-    try:
-        with path.open("wb") as file:
-            for part in obstore.get(store, name):
-                digest.update(part)
-                file.write(part)
-    except FileNotFoundError as error:
-        raise BundleError(Reason.BUNDLE_INCOMPLETE, name, f"{name} is missing at {uri}") from error
-    except Exception as error:
-        raise BundleError(Reason.BUNDLE_UNREACHABLE, name, f"{uri}: {_short(error)}", HINT) from error
+    with _told(uri, name, f"{name} is missing at {uri}"), path.open("wb") as file:
+        for part in obstore.get(store, name):
+            digest.update(part)
+            file.write(part)
     if digest.hexdigest() != sha256:
         message = f"sha256 of {name} is {digest.hexdigest()}, the manifest says {sha256}"
         raise BundleError(Reason.BUNDLE_ALTERED, name, message)
 
 
-def _inside(name: str) -> PurePosixPath:
+@contextmanager
+def _told(uri: str, name: str, absent: str) -> Iterator[None]:
+    """What the store says in here becomes a BundleError about the file `name`."""
+    try:
+        with stores.told(uri):
+            yield
+    except StoreError as error:
+        if error.kind is Kind.ABSENT:
+            raise BundleError(Reason.BUNDLE_INCOMPLETE, name, absent) from error
+        raise BundleError(Reason.BUNDLE_UNREACHABLE, name, str(error), HINT) from error
+
+
+def inside(name: str) -> PurePosixPath:
     """The name of a file in the bundle as a path that stays there. Raises BundleError."""
     path = PurePosixPath(name)
     if not name or path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
         raise BundleError(Reason.BUNDLE_ALTERED, bundle.MANIFEST, f"{name!r} is no name of a file in a bundle")
     return path
-
-
-def _short(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__)[:300]

@@ -9,6 +9,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from autotrain_api import bundle
 from autotrain_api.bundle import Manifest
@@ -29,6 +30,7 @@ from autotrain_server.engine import (
     read_graph,
     wide_streams,
 )
+from autotrain_server.functions import Change, Finish, FunctionError, preprocessor, read_functions
 from autotrain_server.golden import OTHERS, TOGETHER, Golden, check_golden, check_tolerance, read_golden
 from autotrain_server.precision import AUTO, FLOAT32, Choice, PrecisionRefused, choose, fall_back
 from autotrain_server.preprocess import MAX_PIXELS, Picture, Pixels, read
@@ -37,6 +39,7 @@ from autotrain_server.reading import read_verified as read_verified
 from autotrain_server.tasks import Seen, task_of
 
 ENGINE_HINT = "Set serving.image to one with onnxruntime-gpu and CUDA, or serving.gpus to 0."
+FUNCTION_HINT = "Correct it in the ConfigMap that spec.functions names."
 PRECISION_HINT = "Take serving.precision Auto or Float32, or train again where it can be measured."
 
 
@@ -51,6 +54,10 @@ class Predictor:
         self.digest = digest
         self.precision_note = precision_note
         """Why the engine's precision is not what was asked for; "" when it is."""
+        self.change: Change | None = None
+        """The job's own preprocess_function."""
+        self.finish: Finish | None = None
+        """The job's own postprocess_function, for answers as they are sent."""
         self._spread: Callable[[], None] | None = None
 
     def spread(self) -> None:
@@ -77,11 +84,13 @@ class Predictor:
             raise BundleError(Reason.BUNDLE_ALTERED, bundle.MODEL, str(error)) from error
         predictor = cls(manifest, loaded.engine, digest, loaded.note)
         predictor._spread = loaded.spread
+        predictor.change = _own_change(folder, manifest)
         return predictor
 
     def read(self, data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
-        """Bytes of a picture -> its pixels as the graph takes them, and its size. Raises ImageError."""
-        return read(data, self.manifest.preprocessing, max_pixels)
+        """Bytes of a picture -> its pixels as the graph takes them, and its size. Raises ImageError, FunctionError."""
+        picture = read(data, self.manifest.preprocessing, max_pixels)
+        return picture if self.change is None else picture._replace(pixels=self.change(picture.pixels))
 
     def decode(self, data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
         """Bytes of a picture -> uint8 [height, width, 3] as the graph takes it. Raises ImageError."""
@@ -92,15 +101,29 @@ class Predictor:
         return self.engine.scores(images)
 
     def predict(self, pictures: Sequence[bytes], postprocessing: Postprocessing | None = None) -> list[Answer]:
-        """Bytes of pictures -> answers, in order. Raises ImageError."""
+        """Bytes of pictures -> answers, in order. Raises ImageError, FunctionError."""
         found = [self.read(picture) for picture in pictures]
         scores = self.scores(np.stack([picture.pixels for picture in found]))
         seen = [Seen(row, picture.width, picture.height) for row, picture in zip(scores, found, strict=True)]
-        return [self.answer(one, postprocessing) for one in seen]
+        answers = [self.answer(one, postprocessing) for one in seen]
+        finish = self.finish
+        return [*answers] if finish is None else [finish(answer.model_dump(mode="json")) for answer in answers]
 
-    def answer(self, seen: Seen, postprocessing: Postprocessing | None = None) -> Answer:
-        """What the engine said of one picture -> its answer."""
+    def answer(self, seen: Seen, postprocessing: Postprocessing | None = None) -> BaseModel:
+        """What the engine said of one picture -> its answer, before an own function sees it."""
         return self.task.answer(seen, postprocessing or Postprocessing())
+
+
+def _own_change(folder: Path, manifest: Manifest) -> Change | None:
+    """The preprocess_function of the bundle, when it was trained with one. Raises BundleError."""
+    wanted = manifest.preprocessing
+    if not wanted.function:
+        return None
+    try:
+        functions = read_functions(_listed(folder, bundle.FUNCTIONS, manifest))
+        return preprocessor(functions, wanted.function, wanted.height, wanted.width)
+    except FunctionError as error:
+        raise BundleError(Reason.FUNCTION_FAILED, bundle.FUNCTIONS, str(error), FUNCTION_HINT) from error
 
 
 class _Loaded(NamedTuple):

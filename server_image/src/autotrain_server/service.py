@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from pydantic import BaseModel
+
 from autotrain_api import bundle
 from autotrain_api.names import Reason
 from autotrain_server.admission import Admission
@@ -69,7 +71,20 @@ class Service:
         return predictor
 
     async def answers(self, pictures: Sequence[bytes]) -> list[Answer]:
-        """Answers to pictures, in order. Raises ImageError, QueueFullError, UnavailableError."""
+        """Answers to pictures as they are sent, in order.
+
+        Raises ImageError, QueueFullError, UnavailableError, FunctionError.
+        """
+        found, finish = await self._found(pictures), self.ready().finish
+        if finish is None:
+            return list(found)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._decoders, lambda: [finish(answer.model_dump(mode="json")) for answer in found]
+        )
+
+    async def _found(self, pictures: Sequence[bytes]) -> list[BaseModel]:
+        """The task's own answers."""
         predictor = self.ready()
         seen = await self.look(pictures)
         found = await self.work(
@@ -88,10 +103,10 @@ class Service:
     async def annotated(self, picture: bytes) -> bytes:
         """A JPEG of the picture with its answer drawn on it. Raises as `answers` does."""
         predictor = self.ready()
-        [answer] = await self.answers([picture])
+        [answer] = await self._found([picture])
         return await asyncio.get_running_loop().run_in_executor(self._decoders, self._draw, predictor, picture, answer)
 
-    def _draw(self, predictor: Predictor, picture: bytes, answer: Answer) -> bytes:
+    def _draw(self, predictor: Predictor, picture: bytes, answer: BaseModel) -> bytes:
         drawn = predictor.task.draw(upright(picture, self.settings.limits.max_pixels), answer)
         file = io.BytesIO()
         drawn.save(file, "JPEG", quality=DRAWN_QUALITY)

@@ -21,6 +21,9 @@ class Settings(BaseSettings):
     cache: Path = Field(Path("/tmp/autotrain-bundles"), description="Where bundles of other places are kept")  # noqa: S108
     bundle_sha256: str = Field("", description="Expected sha256 of its manifest.json; empty: not checked")
     postprocessing: Postprocessing = Field(Postprocessing(), description="spec.serving.postprocessing as JSON")
+    functions: Path | None = Field(
+        None, description="File of the function that postprocessing names; else the bundle's"
+    )
     limits: Limits = Field(Limits(), description="spec.serving.limits as JSON")
     host: str = Field("0.0.0.0", description="Address to listen on")  # noqa: S104 - a pod listens on its own address
     port: int = Field(names.PORT, description="Port to listen on; 0 takes a free one")

@@ -61,16 +61,18 @@ def attempt(config: Path) -> tuple[Succeeded | Failed, int]:
 
 def run_attempt(run: RunConfig, board: ProgressBoard, work: Path) -> Succeeded:
     """Find the finished bundle or make it. Raises RunError."""
-    folder = output.output_folder(run)
-    if found := output.find_finished(folder, run.revision):
+    place = output.output_of(run, work)
+    if found := place.find_finished(run.revision):
         board.say(f"found the bundle of {run.revision}: nothing to train", percent=100)
         return found
-    output.prepare_output(folder)
+    place.prepare()
     warnings.filterwarnings("ignore", category=FutureWarning, module="torch")  # not about us, and first in every log
     from autotrain_trainer.recipes import running  # torch takes seconds to import; what fails before should not
 
-    outcome = running.run_recipe(run, board, work)
-    shutil.rmtree(output.work_folder(folder), ignore_errors=True)
+    outcome = running.run_recipe(output.localised(run, place), board, work, place.keep)
+    board.say("putting the bundle into its place", percent=98)
+    place.publish()
+    board.say("done", percent=100)
     return outcome
 
 
@@ -127,7 +129,7 @@ def check(config: Config) -> None:
         run = read_config(config)
         from autotrain_trainer.recipes import running
 
-        ready = running.prepare(run, board, work)
+        ready = running.prepare(output.localised(run, output.output_of(run, work)), board, work)
         running.try_step(ready)
         console.print(f"{len(ready.classes)} classes: {', '.join(ready.classes[:20])}", markup=False, highlight=False)
         console.print(ready.resolved.model_dump_json(indent=1), highlight=False)

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from autotrain_api.trainingjob import Augmentation
+from autotrain_server.functions import Change
 from autotrain_trainer.policies import Policy
 
 SCALE = (0.7, 1.0)
@@ -28,10 +29,18 @@ class BatchAugmentation:
     """uint8 [n, H, W, 3] as cached -> uint8 [n, height, width, 3] as the model takes it. Random state is its own."""
 
     def __init__(
-        self, settings: Augmentation, height: int, width: int, seed: int, policy: Policy | None = None
+        self,
+        settings: Augmentation,
+        height: int,
+        width: int,
+        seed: int,
+        policy: Policy | None = None,
+        own: Change | None = None,
     ) -> None:
+        """`own` is spec.augmentation.function; it comes last, picture by picture."""
         self.settings = settings
         self.policy = policy
+        self.own = own
         self.lit = settings.policy == "Default" or settings.policy.startswith("3a")
         self.size = (height, width)
         self.random = torch.Generator().manual_seed(seed)
@@ -54,7 +63,10 @@ class BatchAugmentation:
             pixels = self.policy(_pictures(pixels)).permute(0, 3, 1, 2).float()
         if self.settings.random_erasing:
             pixels = self._erase(pixels)
-        return _pictures(pixels)
+        images = _pictures(pixels)
+        if self.own is None:
+            return images
+        return torch.stack([torch.from_numpy(self.own(image.numpy())) for image in images])
 
     def _uniform(self, count: int, low: float, high: float) -> Tensor:
         return torch.empty(count).uniform_(low, high, generator=self.random)

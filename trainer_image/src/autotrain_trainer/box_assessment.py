@@ -1,5 +1,6 @@
 """ObjectDetection: what a finished model is worth. No torch here."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +14,21 @@ from autotrain_server.geometry import boxes_to_image
 from autotrain_server.tasks import Scores
 from autotrain_server.tasks.boxes import Boxes, decode, ious
 from autotrain_server.tasks.detection import NMS_IOU, SCORE_THRESHOLD
-from autotrain_trainer.box_metrics import COUNTED_SCORE, Known, Matches, match, measure, paired, worst_classes
+from autotrain_trainer.box_metrics import (
+    Known,
+    Matches,
+    class_precisions,
+    counted,
+    match,
+    measure,
+    paired,
+    worst_classes,
+)
 from autotrain_trainer.box_report import plot_curves, plot_samples, write_boxes
 from autotrain_trainer.data.boxes import CROWD, Truth
 from autotrain_trainer.data.pictures import Pictures
+from autotrain_trainer.label_report import write_classes
+from autotrain_trainer.report import PER_CLASS
 
 GOLDEN_MOST = 16
 GOLDEN_BYTES = 8_000_000
@@ -31,7 +43,9 @@ class BoxAssessment:
     def __init__(self, classes: Sequence[str], preprocessing: ResolvedPreprocessing, metric: str) -> None:
         self._classes = classes
         self._preprocessing = preprocessing
+        self._size = (preprocessing.height, preprocessing.width)
         self._metric = metric
+        self._matched: dict[tuple[bytes, int], Matches] = {}
 
     def golden(self, scores: Scores, pictures: Pictures) -> list[int]:
         """A picture with each class, then others in their order, as long as the files stay small."""
@@ -70,24 +84,31 @@ class BoxAssessment:
     def report(self, folder: Path, scores: Scores, pictures: Pictures) -> None:
         shown = [self._shown(row) for row in scores]
         plot_samples(folder / "sample_detections.png", pictures, shown, self._classes)
-        plot_curves(folder / "precision_recall.png", self._matches(scores, pictures), self._classes)
+        matches = self._matches(scores, pictures)
+        plot_curves(folder / "precision_recall.png", matches, self._classes)
+        columns, boxes = class_precisions(matches), np.array([one.positives.sum() for one in matches])
+        write_classes(folder / PER_CLASS, self._classes, columns, boxes)
         placed = [self._in_picture(boxes, truth) for boxes, truth in zip(shown, pictures.targets, strict=True)]
         write_boxes(folder / "predictions.csv", pictures, placed, self._classes)
 
     def _matches(self, scores: Scores, pictures: Pictures) -> Matches:
+        """What `match` says of these scores; the same ones are asked about again and again."""
+        key = hashlib.blake2b(np.ascontiguousarray(scores).data).digest(), id(pictures)
+        if key not in self._matched:
+            self._matched[key] = self._match(scores, pictures)
+        return self._matched[key]
+
+    def _match(self, scores: Scores, pictures: Pictures) -> Matches:
         """In pixels of the pictures themselves, as answers are."""
         found = [
-            self._in_picture(self._decode(row, COUNTED_SCORE), truth)
+            self._in_picture(counted(row, *self._size), truth)
             for row, truth in zip(scores, pictures.targets, strict=True)
         ]
         known = [Known(truth.corners, truth.labels) for truth in pictures.targets]
         return match(found, known, len(self._classes))
 
     def _shown(self, row: Scores) -> Boxes:
-        return self._decode(row, SCORE_THRESHOLD)
-
-    def _decode(self, row: Scores, least: float) -> Boxes:
-        return decode(row, self._preprocessing.height, self._preprocessing.width, least, NMS_IOU)
+        return decode(row, *self._size, SCORE_THRESHOLD, NMS_IOU)
 
     def _in_picture(self, boxes: Boxes, truth: Truth) -> Boxes:
         corners = boxes_to_image(boxes.corners, truth.width, truth.height, self._preprocessing)

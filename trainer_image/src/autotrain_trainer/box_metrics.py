@@ -4,7 +4,7 @@ so that a bootstrap over the pictures does not match again. Source: https://coco
 
 import contextlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,16 +13,25 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from autotrain_api.outcome import ClassMetric, MetricValue
-from autotrain_server.tasks.boxes import MOST_BOXES, Boxes
+from autotrain_server.tasks import Scores
+from autotrain_server.tasks.boxes import Boxes, decode
+from autotrain_server.tasks.detection import NMS_IOU
 from autotrain_trainer.data.boxes import CROWD
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
-"""IoU from which a box counts as found; mAP is the mean over them, mAP50 takes the first."""
+"""IoU from which a box counts as found."""
+EVERY, FIRST = slice(None), slice(1)
+"""Positions in THRESHOLDS"""
 RECALLS = np.linspace(0, 1, 101)
 BOOTSTRAP_ROUNDS = 300
 COUNTED_SCORE = 0.05
 """Boxes with a lower score are not measured: there are many, and they change next to nothing."""
+COUNTED_BOXES = 100
+"""Of a picture, as COCO does."""
 WORST = 5
+
+Weights = NDArray[np.float64]
+"""[n], how often each picture counts"""
 
 
 class Known(NamedTuple):
@@ -53,6 +62,11 @@ Matches = list[ClassMatches]
 """One for each class."""
 
 
+def counted(rows: Scores, height: int, width: int) -> Boxes:
+    """The boxes of one picture that are measured, in pixels of the network's input; see `decode`."""
+    return decode(rows, height, width, COUNTED_SCORE, NMS_IOU, COUNTED_BOXES)
+
+
 def match(found: Sequence[Boxes], known: Sequence[Known], classes: int) -> Matches:
     """Found and true boxes of the same pictures, in the same pixels."""
     evaluation = _evaluate(found, known, classes)
@@ -78,7 +92,7 @@ def _evaluate(found: Sequence[Boxes], known: Sequence[Known], classes: int) -> A
         evaluation.params.iouThrs = THRESHOLDS
         evaluation.params.areaRng = [[0, 1e10]]
         evaluation.params.areaRngLbl = ["all"]
-        evaluation.params.maxDets = [MOST_BOXES]
+        evaluation.params.maxDets = [COUNTED_BOXES]
         evaluation.evaluate()
     return evaluation
 
@@ -131,40 +145,46 @@ def _class_matches(entries: list[dict[str, Any] | None], pictures: int) -> Class
     )
 
 
-def curve(matches: ClassMatches, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+def curve(matches: ClassMatches, weights: Weights, thresholds: slice = EVERY) -> NDArray[np.float64]:
     """Precision at RECALLS, [thresholds, 101]; NaN when the class does not occur. `weights` [n] count the pictures."""
+    hits, counted = matches.hits[thresholds], matches.counted[thresholds]
     positives = float(weights @ matches.positives)
     if not positives:
-        return np.full((len(THRESHOLDS), len(RECALLS)), np.nan)
-    share = weights[matches.pictures] * matches.counted
-    right = np.cumsum(share * matches.hits, axis=1)
-    wrong = np.cumsum(share * ~matches.hits, axis=1)
+        return np.full((len(hits), len(RECALLS)), np.nan)
+    share = weights[matches.pictures] * counted
+    right = np.cumsum(share * hits, axis=1)
+    wrong = np.cumsum(share * ~hits, axis=1)
     recall, precision = right / positives, right / np.maximum(right + wrong, np.spacing(1))
     best_later = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    padded = np.concatenate([best_later, np.zeros((len(THRESHOLDS), 1))], axis=1)
+    padded = np.concatenate([best_later, np.zeros((len(hits), 1))], axis=1)
     places = np.stack([np.searchsorted(row, RECALLS, side="left") for row in recall])
     return np.take_along_axis(padded, places, axis=1)
 
 
-def average_precisions(matches: Matches, weights: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+def average_precisions(
+    matches: Matches, weights: Weights | None = None, thresholds: slice = EVERY
+) -> NDArray[np.float64]:
     """[classes, thresholds]; NaN for classes that do not occur."""
     counts = weights if weights is not None else np.ones(len(matches[0].positives))
-    return np.stack([curve(one, counts).mean(axis=1) for one in matches])
+    return np.stack([curve(one, counts, thresholds).mean(axis=1) for one in matches])
 
 
-def map50(precisions: NDArray[np.float64]) -> float:
-    return _mean(precisions[:, 0])
+METRICS = {"mAP50": FIRST, "mAP": EVERY}
+"""The thresholds over which a metric is the mean."""
 
 
-def mean_average_precision(precisions: NDArray[np.float64]) -> float:
-    return _mean(precisions)
+def metric_of(name: str, matches: Matches, weights: Weights | None = None) -> float:
+    """The mean over the classes that occur; 0 when none does."""
+    return mean_known(average_precisions(matches, weights, METRICS[name]))
 
 
-METRICS: dict[str, Callable[[NDArray[np.float64]], float]] = {"mAP50": map50, "mAP": mean_average_precision}
+def class_precisions(matches: Matches) -> dict[str, NDArray[np.float64]]:
+    """The metrics of each class, [classes]; NaN where it does not occur."""
+    values = average_precisions(matches)
+    return {"AP50": values[:, 0], "AP": values.mean(axis=1)}
 
 
-def _mean(values: NDArray[np.float64]) -> float:
-    """Over the classes that occur; 0 when none does."""
+def mean_known(values: NDArray[np.float64]) -> float:
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else 0.0
 
@@ -172,34 +192,28 @@ def _mean(values: NDArray[np.float64]) -> float:
 def measure(matches: Matches, first: str) -> list[MetricValue]:
     """Every metric with its 95 % interval, `first` first."""
     samples = len(matches[0].positives)
-    precisions = average_precisions(matches)
     drawn = [average_precisions(matches, weights) for weights in resampled(samples)]
     values = []
     for name in sorted(METRICS, key=lambda name: name != first):
-        low, high = np.percentile([METRICS[name](one) for one in drawn], [2.5, 97.5])
-        value = METRICS[name](precisions)
-        values.append(
-            MetricValue(
-                name=name, value=value, samples=samples, low=min(float(low), value), high=max(float(high), value)
-            )
-        )
+        low, high = np.percentile([mean_known(one[:, METRICS[name]]) for one in drawn], [2.5, 97.5])
+        value = metric_of(name, matches)
+        interval = {"low": min(float(low), value), "high": max(float(high), value)}
+        values.append(MetricValue(name=name, value=value, samples=samples, **interval))
     return values
 
 
 def paired(metric: str, matches: Matches, other: Matches) -> tuple[float, float, float]:
     """A metric of `matches` minus that of `other` on the same pictures, with its 95 % interval."""
 
-    def difference(weights: NDArray[np.float64] | None) -> float:
-        return METRICS[metric](average_precisions(matches, weights)) - METRICS[metric](
-            average_precisions(other, weights)
-        )
+    def difference(weights: Weights | None) -> float:
+        return metric_of(metric, matches, weights) - metric_of(metric, other, weights)
 
     values = [difference(weights) for weights in resampled(len(matches[0].positives))]
     low, high = np.percentile(values, [2.5, 97.5])
     return difference(None), float(low), float(high)
 
 
-def resampled(pictures: int) -> list[NDArray[np.float64]]:
+def resampled(pictures: int) -> list[Weights]:
     """How often each picture is drawn in each round of the bootstrap, with a fixed seed."""
     random = np.random.default_rng(0)
     shares = np.full(pictures, 1 / pictures)
@@ -208,6 +222,6 @@ def resampled(pictures: int) -> list[NDArray[np.float64]]:
 
 def worst_classes(matches: Matches, names: Sequence[str]) -> list[ClassMetric]:
     """The classes with the lowest AP50, the worst first."""
-    values = average_precisions(matches)[:, 0]
+    values = average_precisions(matches, thresholds=FIRST)[:, 0]
     known = [(float(value), name) for value, name in zip(values, names, strict=True) if not np.isnan(value)]
     return [ClassMetric(name=name, value=round(value, 4)) for value, name in sorted(known)[:WORST]]

@@ -9,11 +9,11 @@ from torch.nn import functional
 
 from autotrain_api.bundle import ResolvedPreprocessing
 from autotrain_api.revision import Recipe
+from autotrain_server.functions import Change
 from autotrain_server.preprocess import PADDING
-from autotrain_server.tasks.boxes import decode
-from autotrain_server.tasks.detection import NMS_IOU
+from autotrain_server.tasks.boxes import BOX, Boxes
 from autotrain_trainer.augment import ASPECT, BatchAugmentation
-from autotrain_trainer.box_metrics import COUNTED_SCORE, METRICS, Known, average_precisions, match
+from autotrain_trainer.box_metrics import Known, counted, match, metric_of
 from autotrain_trainer.data.boxes import CROWD, Truth
 from autotrain_trainer.data.pictures import Pictures
 from autotrain_trainer.models.fcos import Grid, detection_loss
@@ -83,9 +83,11 @@ def padded(truths: Sequence[Truth]) -> tuple[Tensor, Tensor]:
 class BoxObjective:
     """Rows of the detector [n, locations, 4 + 1 + classes], targets boxes [n, m, 4] and labels [n, m]."""
 
-    def __init__(self, recipe: Recipe, preprocessing: ResolvedPreprocessing, metric: str) -> None:
+    def __init__(
+        self, recipe: Recipe, preprocessing: ResolvedPreprocessing, metric: str, own: Change | None = None
+    ) -> None:
         height, width = preprocessing.height, preprocessing.width
-        self._augment = BoxAugmentation(recipe.augmentation, height, width, recipe.training.seed)
+        self._augment = BoxAugmentation(recipe.augmentation, height, width, recipe.training.seed, own=own)
         self._size = (height, width)
         self._grid = Grid.of(height, width)
         self._metric = metric
@@ -105,27 +107,31 @@ class BoxObjective:
     def validation(self) -> "BoxValidation":
         return BoxValidation(self)
 
-    def metric_of(self, rows: Sequence[Tensor], known: Sequence[Known]) -> float:
-        """The gate's metric, in pixels of the network's input."""
-        classes = rows[0].shape[1] - 5
-        found = [decode(row.numpy(), *self._size, COUNTED_SCORE, NMS_IOU) for row in rows]
-        return METRICS[self._metric](average_precisions(match(found, known, classes)))
+    def found(self, rows: Tensor) -> Boxes:
+        """The boxes of one picture that are counted, in pixels of the network's input."""
+        return counted(rows.numpy(), *self._size)
+
+    def metric_of(self, found: Sequence[Boxes], known: Sequence[Known], classes: int) -> float:
+        """The gate's metric."""
+        return metric_of(self._metric, match(found, known, classes))
 
 
 class BoxValidation:
     def __init__(self, objective: BoxObjective) -> None:
         self._objective = objective
         self._losses: list[float] = []
-        self._rows: list[Tensor] = []
+        self._found: list[Boxes] = []
         self._known: list[Known] = []
+        self._classes = 0
 
     def add(self, scores: Tensor, *target: Tensor) -> None:
         corners, labels = target
         self._losses += [float(self._objective.loss(scores, corners, labels))] * len(scores)
-        self._rows += list(scores)
+        self._found += [self._objective.found(rows) for rows in scores]
+        self._classes = scores.shape[2] - BOX - 1
         for boxes, names in zip(corners.numpy(), labels.numpy(), strict=True):
             real = names != FILLING
             self._known.append(Known(boxes[real].astype(np.float64), names[real]))
 
     def result(self) -> tuple[float, float]:
-        return float(np.mean(self._losses)), self._objective.metric_of(self._rows, self._known)
+        return float(np.mean(self._losses)), self._objective.metric_of(self._found, self._known, self._classes)

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from autotrain_server.tasks.boxes import Boxes
-from autotrain_trainer.box_metrics import RECALLS, Matches, average_precisions, curve
+from autotrain_trainer.box_metrics import FIRST, RECALLS, Matches, average_precisions, curve
 from autotrain_trainer.data.pictures import Pictures
 from autotrain_trainer.report import save
 
@@ -48,11 +48,11 @@ def _frame(axes: Axes, corners: Sequence[float], colour: str, line: str) -> None
 def plot_curves(path: Path, matches: Matches, classes: Sequence[str]) -> None:
     """Precision over recall at an IoU of 0.5, the worst classes when there are many."""
     weights = np.ones(len(matches[0].positives))
-    values = average_precisions(matches)[:, 0]
+    values = average_precisions(matches, thresholds=FIRST)[:, 0]
     figure, axes = pyplot.subplots(figsize=(7, 5), layout="constrained")
     for label in np.argsort(values)[:MOST_CURVES]:
         if not np.isnan(values[label]):
-            axes.plot(RECALLS, curve(matches[label], weights)[0], label=f"{classes[label]}: {values[label]:.3f}")
+            axes.plot(RECALLS, curve(matches[label], weights, FIRST)[0], label=f"{classes[label]}: {values[label]:.3f}")
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02), title="AP50 of each class")
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, frameon=False)

@@ -25,6 +25,7 @@ from autotrain_trainer.export import check_parity, export
 from autotrain_trainer.failures import RunError
 from autotrain_trainer.history import History
 from autotrain_trainer.output import output_folder, work_folder
+from autotrain_trainer.own_functions import serving_source
 from autotrain_trainer.precision import calibration_of, measure_precisions, sample_of
 from autotrain_trainer.prepared import Prepared
 from autotrain_trainer.report import class_table, model_card, write_curves
@@ -96,6 +97,8 @@ def make_bundle(run: RunConfig, ready: Prepared, history: History) -> Succeeded:
         files={},
         created=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
+    if functions := serving_source(run):
+        (partial / bundle.FUNCTIONS).write_text(functions, encoding="utf-8")
     report = partial / bundle.REPORT
     card = model_card(manifest, pictures.damaged, class_table(report))
     (report / "model_card.md").write_text(card, encoding="utf-8")

@@ -14,6 +14,7 @@ from torch import nn
 from autotrain_api.names import Reason, Stage
 from autotrain_server.engine import Engine, EngineError, OpenVinoEngine, Scores
 from autotrain_trainer.failures import RunError
+from autotrain_trainer.room import gathered
 
 Compare = Callable[[Scores, Scores], float]
 
@@ -56,31 +57,37 @@ def export(network: nn.Module, path: Path, height: int, width: int) -> Engine:
 
 def try_export(
     network: nn.Module, path: Path, height: int, width: int, seed: int, compare: Compare = largest_difference
-) -> None:
-    """Export the untrained network and run it: what cannot be served fails before it costs training. Raises RunError."""
+) -> Scores:
+    """Export the untrained network and run it; returns its scores of some noise. Raises RunError."""
     engine = export(network, path, height, width)
     random = np.random.default_rng(seed)
     for batch in TRIED_BATCHES:
-        check_parity(network, engine, random.integers(0, 256, (batch, height, width, 3), dtype=np.uint8), compare)
+        noise = random.integers(0, 256, (batch, height, width, 3), dtype=np.uint8)
+        scores, _ = check_parity(network, engine, noise, compare)
     path.unlink()
+    return scores
 
 
 def check_parity(
     network: nn.Module, engine: Engine, images: NDArray[np.uint8], compare: Compare = largest_difference
 ) -> tuple[Scores, float]:
     """The engine's scores of `images` and their largest difference from torch's. Raises RunError when it is too large."""
-    scores, difference = [], 0.0
-    for start in range(0, len(images), COMPARED_BATCH):
+    differences: list[float] = []
+
+    def compared(start: int) -> Scores:
         batch = np.ascontiguousarray(images[start : start + COMPARED_BATCH])
         served = engine.scores(batch)
         with torch.no_grad():
             wanted = network(torch.from_numpy(batch)).numpy()
-        difference = max(difference, compare(served, wanted))
-        scores.append(served)
+        differences.append(compare(served, wanted))
+        return served
+
+    scores = gathered(map(compared, range(0, len(images), COMPARED_BATCH)), len(images))
+    difference = float(np.max(differences))
     if not difference <= PARITY:
         raise RunError(
             Stage.EXPORT,
             Reason.EXPORT_MISMATCH,
             f"exported scores differ from torch's by {difference:.2g}; at most {PARITY:g} is allowed",
         )
-    return np.concatenate(scores), difference
+    return scores, difference

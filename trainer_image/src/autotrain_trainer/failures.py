@@ -4,10 +4,14 @@ import errno
 
 from autotrain_api.names import ExitCode, Reason, Stage
 from autotrain_api.outcome import Failed
+from autotrain_server.functions import FunctionError
 
 HINTS = {
     Reason.INVALID_SPEC: "Correct the field that the message names.",
-    Reason.DATA_NOT_FOUND: "Check spec.data.uri: does it open from inside the cluster?",
+    Reason.DATA_NOT_FOUND: (
+        "Check spec.data.uri (or model.initialWeights.uri): does it open from inside the cluster, with the keys of "
+        "spec.data.secretRef?"
+    ),
     Reason.DATA_NOT_READABLE: "Check spec.data.uri and the network or volume behind it; apply again when it is back.",
     Reason.DATA_DIGEST_MISMATCH: "The archive is not the pinned one: update spec.data.sha256, or restore the archive.",
     Reason.DATA_ARCHIVE_INVALID: "Give an archive that `tar -t` or `unzip -l` can list, or a folder.",
@@ -23,13 +27,25 @@ HINTS = {
         "Give the weights of this backbone as safetensors, or take what fits with model.initialWeights.strict: false."
     ),
     Reason.MODEL_INVALID: "Choose another spec.model.backbone or spec.model.imageSize.",
+    Reason.FUNCTION_FAILED: "Correct the function in the ConfigMap that spec.functions names, or the field that names it.",
     Reason.TRAINING_DIVERGED: "Lower spec.training.learningRate, or leave it out to have it found.",
     Reason.EXPORT_MISMATCH: "This backbone cannot be exported faithfully; choose another.",
     Reason.OUT_OF_MEMORY: "Lower spec.training.batchSize or spec.model.imageSize, or give spec.compute.resources more memory.",
-    Reason.OUTPUT_NOT_WRITABLE: "Check the models' volume: its size, access mode and the chart's fsGroup.",
+    Reason.OUTPUT_NOT_WRITABLE: (
+        "Check the models' volume: its size, access mode and the chart's fsGroup; of a store, spec.output.uri, and that "
+        "the keys of spec.output.secretRef may list, read, write and delete there."
+    ),
+    Reason.BUNDLE_UNREACHABLE: "Check the network between the pods and the store of spec.output.uri.",
     Reason.TERMINATED: "The pod was stopped from outside; the operator decides whether to try again.",
 }
-USER_ERRORS = frozenset(HINTS) - {Reason.OUT_OF_MEMORY, Reason.TERMINATED, Reason.DATA_NOT_READABLE}
+VOLUME_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM)
+"""Of a disk that is full, broken or closed: trying again does not help."""
+USER_ERRORS = frozenset(HINTS) - {
+    Reason.OUT_OF_MEMORY,
+    Reason.TERMINATED,
+    Reason.DATA_NOT_READABLE,
+    Reason.BUNDLE_UNREACHABLE,
+}
 TERMINATED_CODE = 143
 CRASH_CODE = 1
 LARGEST_BATCH = 64
@@ -81,6 +97,8 @@ def translate(error: BaseException, stage: Stage, micro_batch_size: int | None =
         return error
     if isinstance(error, Terminated):
         return RunError(stage, Reason.TERMINATED, "SIGTERM: the run was stopped before it was finished")
+    if isinstance(error, FunctionError):
+        return RunError(stage, Reason.FUNCTION_FAILED, str(error))
     text = f"{type(error).__name__}: {error}"
     if isinstance(error, MemoryError) or any(words in str(error).lower() for words in ALLOCATION_FAILED):
         return RunError(stage, Reason.OUT_OF_MEMORY, f"out of memory: {text}", micro_batch_size)

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from autotrain_api.bundle import ResolvedPreprocessing
 from autotrain_api.revision import Recipe
+from autotrain_server.functions import Change
 from autotrain_trainer.augment import BatchAugmentation
 from autotrain_trainer.balance import balanced
 from autotrain_trainer.data.pictures import Pictures
@@ -27,11 +28,16 @@ class LabelObjective:
     """
 
     def __init__(
-        self, recipe: Recipe, preprocessing: ResolvedPreprocessing, metric: str, counts: NDArray[np.int64]
+        self,
+        recipe: Recipe,
+        preprocessing: ResolvedPreprocessing,
+        metric: str,
+        counts: NDArray[np.int64],
+        own: Change | None = None,
     ) -> None:
         settings, seed = recipe.augmentation, recipe.training.seed
         policy = policy_of(settings.policy, preprocessing)
-        self._augment = BatchAugmentation(settings, preprocessing.height, preprocessing.width, seed, policy)
+        self._augment = BatchAugmentation(settings, preprocessing.height, preprocessing.width, seed, policy, own)
         self._mix = Mixing(settings, seed)
         self._classes = len(counts)
         self._smoothing = recipe.training.label_smoothing

@@ -107,7 +107,7 @@ def write_predictions(path: Path, pictures: Pictures, confidences: Values, class
 def write_classes(
     path: Path, classes: Sequence[str], columns: Mapping[str, Values], support: NDArray[np.int64]
 ) -> None:
-    """One row per class: its metrics (empty where it does not occur), and in how many pictures it is."""
+    """One row per class: its metrics (empty where it does not occur), and how often it is there: in pictures, or as boxes."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["class", *columns, "support"])

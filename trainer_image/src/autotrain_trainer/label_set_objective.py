@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from autotrain_api.bundle import ResolvedPreprocessing
 from autotrain_api.revision import Recipe
+from autotrain_server.functions import Change
 from autotrain_trainer.augment import BatchAugmentation
 from autotrain_trainer.balance import balanced_pairs
 from autotrain_trainer.data.pictures import Pictures
@@ -27,11 +28,16 @@ class LabelSetObjective:
     """
 
     def __init__(
-        self, recipe: Recipe, preprocessing: ResolvedPreprocessing, metric: str, truth: NDArray[np.uint8]
+        self,
+        recipe: Recipe,
+        preprocessing: ResolvedPreprocessing,
+        metric: str,
+        truth: NDArray[np.uint8],
+        own: Change | None = None,
     ) -> None:
         settings, seed = recipe.augmentation, recipe.training.seed
         policy = policy_of(settings.policy, preprocessing)
-        self._augment = BatchAugmentation(settings, preprocessing.height, preprocessing.width, seed, policy)
+        self._augment = BatchAugmentation(settings, preprocessing.height, preprocessing.width, seed, policy, own)
         self._mix = Mixing(settings, seed)
         self._smoothing = recipe.training.label_smoothing
         self._weights = torch.from_numpy(balanced_pairs(truth)) if recipe.training.class_weights == "Balanced" else None

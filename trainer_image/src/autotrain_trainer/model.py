@@ -12,9 +12,11 @@ from autotrain_api.bundle import ResolvedPreprocessing
 from autotrain_api.names import Reason, Stage
 from autotrain_api.run import RunConfig
 from autotrain_api.trainingjob import Model, Preprocessing
+from autotrain_server.functions import FunctionError
 from autotrain_trainer.data.fetch import Report
 from autotrain_trainer.failures import RunError, translate
 from autotrain_trainer.initial_weights import load_initial
+from autotrain_trainer.own_functions import OwnFunctions
 
 INTERPOLATIONS = {"nearest": "Nearest", "bilinear": "Bilinear", "bicubic": "Bicubic", "lanczos": "Lanczos"}
 RESIZES = {"center": "CropToFill", "squash": "Squish", "border": "Letterbox"}
@@ -62,16 +64,64 @@ class Network(Trainable):
         ]
 
 
-def build(run: RunConfig, classes: int, work: Path, report: Report) -> tuple[Network, ResolvedPreprocessing]:
+class WithHead(nn.Module):
+    """A backbone without a classifier and one of the job's own heads over its pooled features [n, channels]."""
+
+    def __init__(self, body: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+        self.head = head
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        scores: Tensor = self.head(self.body(pixels))
+        return scores
+
+    def get_classifier(self) -> nn.Module:
+        """As timm's models have it."""
+        return self.head
+
+
+def build(
+    run: RunConfig, classes: int, work: Path, report: Report, own: OwnFunctions
+) -> tuple[Network, ResolvedPreprocessing]:
     """The network with a fresh head for `classes`, and how pictures come to its input. Raises RunError."""
     model = run.recipe.model
-    backbone = create_backbone(model, {"num_classes": classes})
+    backbone = create_backbone(model, {"num_classes": 0 if model.head else classes})
     load_initial(backbone, run, work, report)
     preprocessing = resolve_preprocessing(backbone, model, run.recipe.preprocessing)
+    if model.head is not None:
+        backbone = with_head(backbone, run, classes, preprocessing, own)
     network = Network(backbone, preprocessing.mean, preprocessing.std)
     network.to(memory_format=torch.channels_last)
     try_forward(network, model.backbone, preprocessing.height, preprocessing.width)
     return network, preprocessing
+
+
+def with_head(
+    body: nn.Module, run: RunConfig, classes: int, preprocessing: ResolvedPreprocessing, own: OwnFunctions
+) -> WithHead:
+    """spec.model.head over `body`. It may ask for in_features (head_input_size) and num_classes. Raises FunctionError."""
+    wanted = run.recipe.model.head
+    if wanted is None or own.training is None:
+        raise ValueError("the run names no head")
+    pixels = torch.zeros((1, 3, preprocessing.height, preprocessing.width))
+    with torch.no_grad():
+        features = body.eval()(pixels)
+    width = features.shape[-1]
+    offered = {"in_features": width, "head_input_size": width, "num_classes": classes}
+    made = own.training.find("head", wanted.function, wanted.args, offered)
+    if not isinstance(made.call, nn.Module):
+        raise FunctionError(f"{made.file}: {made.name} gave {type(made.call).__name__}; a torch.nn.Module is wanted")
+    with torch.no_grad():
+        made.call.eval()
+        scores = made(features)
+    if not isinstance(scores, Tensor) or scores.shape != (1, classes):
+        found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+        raise FunctionError(
+            f"{made.file}: {made.name} gave {found} for features {tuple(features.shape)}; (1, {classes}) is wanted, a "
+            "score for each class"
+        )
+    return WithHead(body, made.call)
 
 
 def try_forward(network: Network, name: str, height: int, width: int) -> None:
@@ -146,4 +196,5 @@ def resolve_preprocessing(backbone: nn.Module, model: Model, wanted: Preprocessi
         ),
         mean=[float(value) for value in wanted.mean or known["mean"]],
         std=[float(value) for value in wanted.std or known["std"]],
+        function=wanted.function or "",
     )

@@ -1,6 +1,7 @@
 """What a lower precision costs: measured here through the server's engine; a server decides by the record."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -17,6 +18,7 @@ from autotrain_server.tasks import Task
 from autotrain_trainer.assessment import Assessment
 from autotrain_trainer.data.pictures import Pictures, PictureSet
 from autotrain_trainer.quantise import CALIBRATION_PICTURES, quantise
+from autotrain_trainer.room import gathered
 
 LEAST_PICTURES = 1_000
 """So many pictures are compared when there are that many; training pictures do."""
@@ -76,7 +78,7 @@ def measure_precision(
     """The record of `precision`, passed or not, with the reason in words."""
     try:
         engine = open_engine(model, precision)
-        lower = np.concatenate([scores_of(engine, part.pixels) for part in sample.parts])
+        lower = scores_of(engine, sample.parts)
         difference = largest_difference(engine, golden).value
     except (RuntimeError, BundleError) as error:
         return _not_measured(precision, str(error))
@@ -116,7 +118,7 @@ def verdict(agreement: float, nll: float, golden: float, samples: int) -> tuple[
 
 def sample_of(pictures: PictureSet, published: Scores, float32: Engine) -> Sample:
     """The published pictures with their Float32 scores, and others until there are LEAST_PICTURES of them."""
-    parts, scores = [pictures.published], [published]
+    parts = [pictures.published]
     _, height, width, _ = parts[0].pixels.shape
     rest = [pictures.validation] if pictures.test else []
     for side in (*rest, pictures.train):
@@ -126,8 +128,8 @@ def sample_of(pictures: PictureSet, published: Scores, float32: Engine) -> Sampl
         chosen = side.chosen(_spread(len(side), missing).tolist())
         chosen.pixels = centre(chosen.pixels, height, width)
         parts.append(chosen)
-        scores.append(scores_of(float32, chosen.pixels))
-    return Sample(parts, np.concatenate(scores))
+    others = batches_of(float32, parts[1:])
+    return Sample(parts, gathered(chain([published], others), sum(map(len, parts))))
 
 
 def calibration_of(pictures: PictureSet) -> Pixels:
@@ -147,7 +149,13 @@ def centre(pixels: Pixels, height: int, width: int) -> Pixels:
     return pixels[:, top : top + height, left : left + width]
 
 
-def scores_of(engine: Engine, pixels: Pixels) -> Scores:
-    """[n, ...], in parts, since pixels may lie in a file that is larger than memory."""
-    starts = range(0, len(pixels), CHUNK)
-    return np.concatenate([engine.scores(np.ascontiguousarray(pixels[start : start + CHUNK])) for start in starts])
+def scores_of(engine: Engine, parts: Sequence[Pictures]) -> Scores:
+    """[n, ...] of all parts, one after the other."""
+    return gathered(batches_of(engine, parts), sum(map(len, parts)))
+
+
+def batches_of(engine: Engine, parts: Sequence[Pictures]) -> Iterator[Scores]:
+    """The scores in batches, since pixels may lie in a file that is larger than memory."""
+    for part in parts:
+        for start in range(0, len(part), CHUNK):
+            yield engine.scores(np.ascontiguousarray(part.pixels[start : start + CHUNK]))

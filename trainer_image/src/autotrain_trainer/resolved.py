@@ -44,22 +44,22 @@ def load(folder: Path) -> Resolved | None:
         return None
 
 
-def save(resolved: Resolved, folder: Path) -> None:
+def save(resolved: Resolved, folder: Path) -> Path:
     """Write resolved.json; complete or not at all. Raises RunError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         partial = folder / f".{FILE}.partial"
         partial.write_text(json.dumps(resolved.model_dump(), indent=1) + "\n", encoding="utf-8")
-        partial.rename(folder / FILE)
+        return partial.rename(folder / FILE)
     except OSError as error:
         raise RunError(Stage.EXPORT, Reason.OUTPUT_NOT_WRITABLE, f"{folder} cannot be written: {error}") from error
 
 
-def batch_size_for(training: Training, pictures: int) -> int:
-    """The spec's, or the largest power of two that leaves enough steps."""
+def batch_size_for(training: Training, pictures: int, largest: int = LARGEST_BATCH) -> int:
+    """The spec's, or the largest power of two up to `largest` that leaves enough steps."""
     if training.batch_size is not None:
         return min(training.batch_size, pictures)
-    size = LARGEST_BATCH
+    size = largest
     while size > SMALLEST_BATCH and pictures // size < STEPS_PER_EPOCH:
         size //= 2
     return min(size, pictures)

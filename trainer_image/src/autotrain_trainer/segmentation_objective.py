@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from autotrain_api.bundle import ResolvedPreprocessing
 from autotrain_api.revision import Recipe
+from autotrain_server.functions import Change
 from autotrain_trainer.augment import BatchAugmentation
 from autotrain_trainer.balance import balanced
 from autotrain_trainer.data.mask_values import IGNORE
@@ -49,12 +50,13 @@ class MaskObjective:
         classes: int,
         metric: str,
         masks: NDArray[np.uint8],
+        own: Change | None = None,
     ) -> None:
         self._smoothing = recipe.training.label_smoothing
         balance = recipe.training.class_weights == "Balanced"
         self._weights = torch.from_numpy(balanced(pixel_counts(masks, classes))) if balance else None
         self._augment = MaskAugmentation(
-            recipe.augmentation, preprocessing.height, preprocessing.width, recipe.training.seed
+            recipe.augmentation, preprocessing.height, preprocessing.width, recipe.training.seed, own=own
         )
         self._classes = classes
         self._metric = metric

@@ -14,10 +14,10 @@ STRIDES = (8, 16, 32, 64, 128)
 """Of the levels, in pixels of the network's input."""
 BOX = 4
 """Columns of a row before its centre-ness; the classes begin after that."""
-CANDIDATES = 1_000
+CANDIDATES = 3_000
 """At most so many (location, class) pairs of the highest scores go into suppression."""
-MOST_BOXES = 100
-"""In one answer, as in COCO's evaluation."""
+MOST_BOXES = 300
+"""In one answer."""
 
 Floats = NDArray[np.float32]
 
@@ -56,10 +56,10 @@ def certainties(rows: Floats) -> Floats:
     return np.asarray(np.sqrt(likely[..., 1:] * likely[..., :1]), np.float32)
 
 
-def decode(rows: Floats, height: int, width: int, least: float, overlap: float) -> Boxes:
+def decode(rows: Floats, height: int, width: int, least: float, overlap: float, most: int = MOST_BOXES) -> Boxes:
     """Rows [locations, 4 + 1 + classes] of one picture -> boxes in pixels of the network's input.
 
-    `least` is the lowest score, `overlap` the highest IoU of two boxes of one class.
+    `least` is the lowest score, `overlap` the highest IoU of two boxes of one class, `most` how many boxes there may be.
     """
     scores = certainties(rows)
     chosen = np.flatnonzero(scores > least)
@@ -70,7 +70,7 @@ def decode(rows: Floats, height: int, width: int, least: float, overlap: float) 
     points, strides = locations(height, width)
     distances = rows[at, :BOX] * strides[at, None]
     corners = np.concatenate([points[at] - distances[:, :2], points[at] + distances[:, 2:]], axis=1)
-    kept = suppress(corners, labels, overlap)
+    kept = suppress(corners, labels, overlap, most)
     return Boxes(corners[kept], scores.ravel()[chosen[kept]], labels[kept])
 
 

@@ -1,149 +1,28 @@
-"""COCO annotations: one JSON file per part, with images, categories and annotations (https://cocodataset.org/#format-data)."""
+"""Boxes of COCO annotations: corner, width and height in pixels of the picture."""
 
-import re
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from autotrain_api.names import Reason
 from autotrain_api.trainingjob import Data
-from autotrain_trainer.data.boxes import BoxSample, MarkedBox, box_sample, refuse_missing
-from autotrain_trainer.data.fetch import failure
-from autotrain_trainer.data.layouts import SHOWN, VALIDATION_NAMES, hidden, part_of, picture_in
+from autotrain_trainer.data.boxes import BoxSample, MarkedBox, box_sample
+from autotrain_trainer.data.coco_files import Annotation, Mark, Picture, coco_parts
 from autotrain_trainer.data.samples import Parts
-from autotrain_trainer.failures import printable
-
-Id = int | str
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore", allow_inf_nan=True)
-
-
-class _Image(_Part):
-    id: Id
-    file_name: str
-
-
-class _Category(_Part):
-    id: Id
-    name: str
-
-
-class _Annotation(_Part):
-    image_id: Id
-    category_id: Id
+class BoxAnnotation(Annotation):
     bbox: tuple[float, float, float, float]
     iscrowd: bool = False
 
 
-class _Document(_Part):
-    images: list[_Image]
-    annotations: list[_Annotation]
-    categories: list[_Category]
-
-
 def coco(root: Path, data: Data) -> Parts:
-    """train.json, annotations/instances_train2017.json, train/_annotations.coco.json and the like. Raises RunError."""
-    train = part_of(root, data.train, "train", file=True) if data.train else annotation_file(root, ("train",))
-    validation = part_of(root, data.validation, "validation", file=True) if data.validation else None
-    if validation is None and not data.train:
-        validation = _found(root, VALIDATION_NAMES)
-    test = part_of(root, data.test, "test", file=True) if data.test else None
-    return Parts(
-        read_coco(train, root),
-        read_coco(validation, root) if validation and validation != train else [],
-        read_coco(test, root) if test else [],
-    )
+    """Pictures with boxes. Raises RunError."""
+    return coco_parts(root, data, BoxAnnotation, _sample)
 
 
-def annotation_file(root: Path, words: Sequence[str]) -> Path:
-    """The JSON file whose name or folder has one of `words` in it, or the only one. Raises RunError."""
-    found = _found(root, words)
-    files = _json_files(root)
-    if found is None and len(files) == 1:
-        return files[0]
-    if found is None:
-        names = ", ".join(path.relative_to(root).as_posix() for path in files[:SHOWN]) or "none"
-        raise failure(Reason.DATA_LAYOUT_INVALID, f"name the annotations in spec.data.train; JSON files found: {names}")
-    return found
+def _sample(picture: Picture, name: str, read: Callable[[], bytes], marks: list[Mark]) -> BoxSample:
+    return box_sample(name, read, [_box(mark) for mark in marks])
 
 
-def _found(root: Path, words: Sequence[str]) -> Path | None:
-    """Of several, the one with boxes: COCO calls it instances."""
-    named = [path for path in _json_files(root) if set(words) & set(_words(path.relative_to(root)))]
-    boxes = [path for path in named if "instances" in _words(path.relative_to(root))]
-    chosen = boxes if len(named) > 1 else named
-    return chosen[0] if len(chosen) == 1 else None
-
-
-def _words(path: Path) -> list[str]:
-    return re.findall(r"[a-z]+", path.as_posix().lower())
-
-
-def _json_files(root: Path) -> list[Path]:
-    return sorted(path for path in root.rglob("*.json") if not hidden(path.relative_to(root)))
-
-
-def read_coco(path: Path, root: Path) -> list[BoxSample]:
-    """A picture for each entry of `images`, with its boxes. Raises RunError."""
-    document = _read(path)
-    names = _by_id(path, "categories", ((category.id, category.name) for category in document.categories))
-    files = _by_id(path, "images", ((image.id, image.file_name) for image in document.images))
-    boxes: dict[Id, list[MarkedBox]] = defaultdict(list)
-    for position, entry in enumerate(document.annotations):
-        place = f"{path.name}, annotations[{position}]"
-        for what, key, known in (("image_id", entry.image_id, files), ("category_id", entry.category_id, names)):
-            if key not in known:
-                raise failure(Reason.DATA_LAYOUT_INVALID, f"{place}: there is no entry with {what} {key!r}")
-        x, y, width, height = entry.bbox
-        label = names[entry.category_id]
-        boxes[entry.image_id].append(MarkedBox((x, y, x + width, y + height), label, place, entry.iscrowd))
-    bases = list(_folders(path, root))
-    samples, missing = [], []
-    for position, image in enumerate(document.images):
-        file = picture_in(bases, image.file_name, root)
-        if file is None:
-            missing.append(f"images[{position}]: {image.file_name!r}")
-            continue
-        name = printable(file.relative_to(root.resolve()).as_posix())
-        samples.append(box_sample(name, file.read_bytes, boxes[image.id]))
-    refuse_missing(path.name, missing)
-    if not samples:
-        raise failure(Reason.DATA_EMPTY, f"{path.name} has no images")
-    return samples
-
-
-def _read(path: Path) -> _Document:
-    try:
-        return _Document.model_validate_json(path.read_bytes())
-    except (ValidationError, OSError) as error:
-        if not isinstance(error, ValidationError):
-            raise failure(Reason.DATA_NOT_READABLE, f"{path.name} cannot be read: {error}") from error
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise failure(
-            Reason.DATA_LAYOUT_INVALID, f"{path.name} is not a COCO annotation file: {place}: {first['msg']}"
-        ) from error
-
-
-Value = TypeVar("Value")
-
-
-def _by_id(path: Path, what: str, entries: Iterable[tuple[Id, Value]]) -> dict[Id, Value]:
-    found: dict[Id, Value] = {}
-    for position, (key, value) in enumerate(entries):
-        if key in found:
-            raise failure(Reason.DATA_LAYOUT_INVALID, f"{path.name}, {what}[{position}]: the id {key!r} is taken")
-        found[key] = value
-    return found
-
-
-def _folders(path: Path, root: Path) -> Iterable[Path]:
-    """Where the pictures of an annotation file may lie: beside it, in the data, in a folder called like it."""
-    part = path.stem.removeprefix("instances_")
-    for base in (path.parent, root):
-        yield from (base, base / "images", base / part, base / part / "images", base / "images" / part)
+def _box(mark: Mark) -> MarkedBox:
+    x, y, width, height = mark.content.bbox
+    return MarkedBox((x, y, x + width, y + height), mark.label, mark.place, mark.content.iscrowd)

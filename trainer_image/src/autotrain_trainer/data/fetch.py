@@ -1,4 +1,7 @@
-"""A data URI becomes a local folder: download with resume, check of the digest, safe extraction. Nothing about pictures."""
+"""A data URI becomes a local folder: fetched from where it is, compared with its digest, unpacked safely. No pictures yet.
+
+Who knows a kind of place brings its data: web.py, stores.py, hub.py.
+"""
 
 import errno
 import hashlib
@@ -12,22 +15,17 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
-import aiohttp
-import fsspec
-
 from autotrain_api.names import Reason, Stage
-from autotrain_trainer.failures import RunError
+from autotrain_trainer.failures import VOLUME_ERRORS, RunError, Terminated
+from autotrain_trainer.retrying import Answer, GaveUpError, retry
 
 CHUNK = 1 << 20
 DOWNLOAD_ATTEMPTS = 5
-NOT_FOUND = 404
-REFUSED = (401, 403, 410)
 FIRST_WAIT_SECONDS = 0.5
 """Doubled before each further attempt."""
-CLIENT = {"trust_env": True, "timeout": aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=60)}
-"""A download may take hours, silence may not; HTTPS_PROXY counts."""
 DAMAGED = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -40,8 +38,8 @@ DAMAGED = (
     RuntimeError,  # an encrypted zip, or a compression that Python does not know
 )
 """What reading an archive raises when it is not whole."""
-VOLUME_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM)
-"""Not the archive's fault."""
+REMOTE_SCHEMES = ("http", "https", "s3", "gs", "hf")
+CHANGES = 3
 Report = Callable[[str], None]
 """Takes what is being done, in words."""
 
@@ -50,9 +48,31 @@ def failure(reason: Reason, message: str) -> RunError:
     return RunError(Stage.DATA, reason, message)
 
 
+class ChangedError(Exception):
+    """What is fetched became another thing meanwhile."""
+
+
+class Remote(Protocol):
+    """Data of another place, as it stood when it was looked at."""
+
+    @property
+    def version(self) -> str:
+        """Changes with the content; empty when the place does not tell."""
+
+    def bring(self, target: Path, report: Report) -> Path:
+        """To `target`, a file or a folder; whole, or not at all. Raises RunError and ChangedError."""
+
+
 def fetch(uri: str, sha256: str, work: Path, report: Report) -> Path:
     """The folder with the data behind `uri`; archives are unpacked below `work`. Raises RunError."""
-    source = _local(uri, work / "download", report)
+    source = local(uri)
+    if source is None:
+        _, source = bring(uri, work / "download", report)
+    return opened(source, uri, sha256, work, report)
+
+
+def opened(source: Path, uri: str, sha256: str, work: Path, report: Report) -> Path:
+    """A folder as it is, an archive unpacked below `work`. Raises RunError."""
     if source.is_dir():
         if sha256:
             raise failure(Reason.DATA_DIGEST_MISMATCH, f"{uri} is a folder; spec.data.sha256 pins archives only")
@@ -64,20 +84,97 @@ def fetch(uri: str, sha256: str, work: Path, report: Report) -> Path:
 
 def fetch_file(uri: str, sha256: str, target: Path, field: str, report: Report) -> Path:
     """The one file behind `uri`, which is no archive; `field` of the spec pins its digest. Raises RunError."""
-    source = _local(uri, target, report)
+    source = local(uri)
+    if source is None:
+        _, source = bring(uri, target, report)
     if source.is_dir():
         raise failure(Reason.DATA_NOT_FOUND, f"{uri} is a folder; a file is wanted")
     verify(source, sha256, uri, field)
     return source
 
 
-def _local(uri: str, target: Path, report: Report) -> Path:
-    """A folder or file of this machine; what lies elsewhere is fetched to `target`. Raises RunError."""
-    if urlsplit(uri).scheme in ("http", "https"):
-        return download(uri, target, report)
+def local(uri: str) -> Path | None:
+    """The folder or file of this machine that `uri` names, or None when it names another place. Raises RunError."""
+    try:
+        scheme, _ = urlsplit(uri).scheme, urlsplit(uri).port
+    except ValueError as error:
+        raise failure(Reason.DATA_NOT_FOUND, f"{uri} is no URI: {error}") from error
+    if scheme in REMOTE_SCHEMES:
+        return None
     source = Path(unquote(urlsplit(uri).path))
     _check_source(source, uri)
     return source
+
+
+def locate(uri: str) -> Remote:
+    """What lies behind a URI of another place. Raises RunError."""
+    match urlsplit(uri).scheme:
+        case "s3" | "gs":
+            from autotrain_trainer.data.stores import locate_objects  # obstore is for those who need it
+
+            return locate_objects(uri)
+        case "hf":
+            from autotrain_trainer.data.hub import locate_in_hub  # as huggingface_hub is
+
+            return locate_in_hub(uri)
+        case _:
+            from autotrain_trainer.data.web import locate_file
+
+            return locate_file(uri)
+
+
+def bring(uri: str, target: Path, report: Report) -> tuple[str, Path]:
+    """Version and place of what `uri` names, fetched to `target`. Raises RunError."""
+    for _ in range(CHANGES):
+        remote = locate(uri)
+        try:
+            return remote.version, remote.bring(target, report)
+        except ChangedError:
+            report(f"{uri} changed while it was fetched; beginning again")
+    raise failure(
+        Reason.DATA_NOT_READABLE, f"{uri} changed {CHANGES} times while it was fetched; wait until it is written"
+    )
+
+
+def persist(step: Callable[[], Answer], progress: Callable[[], int], uri: str, report: Report) -> Answer:
+    """What `step` returns, tried again while the place of `uri` is in trouble. Raises RunError and ChangedError.
+
+    `progress` is the number of bytes so far: an attempt that got a good part further is not counted.
+    """
+
+    def again(error: Exception) -> None:
+        report(f"download interrupted ({type(error).__name__}), trying again")
+
+    try:
+        return retry(step, DOWNLOAD_ATTEMPTS, FIRST_WAIT_SECONDS, again, (ChangedError, RunError), progress)
+    except GaveUpError as error:
+        raise failure(Reason.DATA_NOT_READABLE, f"{uri}: {error}") from error
+
+
+def told_progress(have: int, size: int | None) -> str:
+    """For `report`."""
+    return f"downloading data: {100 * have // size} %" if size else f"downloading data: {have >> 20} MiB"
+
+
+class Told:
+    """Bytes that have come, from any thread, in words."""
+
+    def __init__(self, size: int, report: Report) -> None:
+        self.report = report
+        self._size, self._have, self._lock = size, 0, threading.Lock()
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Whoever counts on is ended by Terminated: the fetch is over, one way or the other."""
+        self._stopped.set()
+
+    def add(self, count: int) -> None:
+        if self._stopped.is_set():
+            raise Terminated
+        with self._lock:
+            self._have += count
+            text = told_progress(min(self._have, self._size), self._size)
+        self.report(text)
 
 
 def _check_source(source: Path, uri: str) -> None:
@@ -91,57 +188,6 @@ def _check_source(source: Path, uri: str) -> None:
     except OSError as error:
         reason = Reason.DATA_NOT_FOUND if error.errno == errno.ENAMETOOLONG else Reason.DATA_NOT_READABLE
         raise failure(reason, f"{uri}: {error.strerror}: {source}") from error
-
-
-def download(uri: str, target: Path, report: Report) -> Path:
-    """Fetch `uri`, going on where a broken connection stopped. Raises RunError."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_suffix(".partial")
-    partial.unlink(missing_ok=True)
-    last: BaseException | None = None
-    for attempt in range(DOWNLOAD_ATTEMPTS):
-        if attempt:
-            threading.Event().wait(FIRST_WAIT_SECONDS * 2 ** (attempt - 1))
-        try:
-            _copy(uri, partial, report)
-        except Exception as error:
-            last = (isinstance(error, FileNotFoundError) and error.__cause__) or error
-            if why := _refusal(last):
-                raise failure(Reason.DATA_NOT_FOUND, f"{uri}: {why}") from error
-            report(f"download interrupted ({type(last).__name__}), trying again")
-        else:
-            partial.rename(target)
-            return target
-    raise failure(
-        Reason.DATA_NOT_READABLE, f"{uri}: gave up after {DOWNLOAD_ATTEMPTS} attempts: {type(last).__name__}: {last}"
-    )
-
-
-def _refusal(error: BaseException) -> str:
-    """Why asking again would not help, or nothing. fsspec says "not found" of everything; the cause knows better."""
-    if isinstance(error, FileNotFoundError) or (status := getattr(error, "status", None)) == NOT_FOUND:
-        return f"not found ({NOT_FOUND})"
-    if isinstance(error, PermissionError):
-        return "access is denied"
-    return f"the server answers {status}" if status in REFUSED else ""
-
-
-def _copy(uri: str, partial: Path, report: Report) -> None:
-    """Append what is missing of `uri` to `partial`; start over where the server cannot seek."""
-    have = partial.stat().st_size if partial.exists() else 0
-    with fsspec.open(uri, "rb", client_kwargs=CLIENT) as source:
-        size = getattr(source, "size", None)
-        if have and source.seekable() and size:
-            source.seek(have)
-        else:
-            have = 0
-        with partial.open("ab" if have else "wb") as file:
-            while chunk := source.read(CHUNK):
-                file.write(chunk)
-                have += len(chunk)
-                report(f"downloading data: {100 * have // size} %" if size else f"downloading data: {have >> 20} MiB")
-    if size and have != size:
-        raise ConnectionError(f"{have} of {size} bytes arrived")
 
 
 def verify(archive: Path, sha256: str, uri: str, field: str) -> None:
@@ -178,13 +224,13 @@ def _untar(archive: Path, folder: Path, uri: str) -> None:
     with tarfile.open(archive) as tar:
         members = tar.getmembers()
         for member in members:
-            _check_name(member.name, uri)
+            check_name(member.name, uri)
             if member.islnk() or member.issym():
                 base = PurePosixPath() if member.islnk() else PurePosixPath(member.name).parent
                 _check_link(member.name, base, member.linkname, uri)
             elif not (member.isfile() or member.isdir()):
                 raise failure(Reason.DATA_ARCHIVE_UNSAFE, f"{uri}: {member.name!r} is neither file, folder nor link")
-        _check_room(sum(member.size for member in members), folder, uri)
+        check_room(sum(member.size for member in members), folder, uri)
         tar.extractall(folder, members, filter="data")
 
 
@@ -192,14 +238,14 @@ def _unzip(archive: Path, folder: Path, uri: str) -> None:
     with zipfile.ZipFile(archive) as zipped:
         entries = zipped.infolist()
         for entry in entries:
-            _check_name(entry.filename, uri)
+            check_name(entry.filename, uri)
             if stat.S_ISLNK(entry.external_attr >> 16):
                 raise failure(Reason.DATA_ARCHIVE_UNSAFE, f"{uri}: {entry.filename!r} is a link")
-        _check_room(sum(entry.file_size for entry in entries), folder, uri)
+        check_room(sum(entry.file_size for entry in entries), folder, uri)
         zipped.extractall(folder)  # noqa: S202 - every name was checked above
 
 
-def _check_name(name: str, uri: str) -> None:
+def check_name(name: str, uri: str) -> None:
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts:
         raise failure(Reason.DATA_ARCHIVE_UNSAFE, f"{uri}: {name!r} lies outside of the archive")
@@ -211,9 +257,7 @@ def _check_link(name: str, base: PurePosixPath, target: str, uri: str) -> None:
         raise failure(Reason.DATA_ARCHIVE_UNSAFE, f"{uri}: the link {name!r} -> {target!r} leaves the archive")
 
 
-def _check_room(size: int, folder: Path, uri: str) -> None:
+def check_room(size: int, folder: Path, uri: str) -> None:
     free = shutil.disk_usage(folder).free
     if size > free:
-        raise failure(
-            Reason.DATA_ARCHIVE_INVALID, f"{uri} unpacks to {size >> 20} MiB; there is room for {free >> 20} MiB"
-        )
+        raise failure(Reason.DATA_ARCHIVE_INVALID, f"{uri} needs {size >> 20} MiB; there is room for {free >> 20} MiB")

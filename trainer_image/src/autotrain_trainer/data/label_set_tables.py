@@ -1,6 +1,6 @@
 """Sets of labels in a table: a column that lists them, or a column of 0 and 1 for each class."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,19 @@ class SetSample(Sample):
     """`label` is for people: the labels in one text."""
 
     labels: frozenset[str] = frozenset()
+
+
+def set_sample(name: str, labels: object, read: Callable[[], bytes]) -> SetSample:
+    """A picture that an own function found, with one label or several."""
+    several = isinstance(labels, Iterable) and not isinstance(labels, str)
+    found = frozenset(str(label) for label in (labels if several else [labels]))  # type: ignore[attr-defined]
+    return SetSample(name, ", ".join(sorted(found)), read, labels=found)
+
+
+def labels_in(parts: Parts) -> set[str]:
+    """Every label that occurs."""
+    samples = [*parts.train, *parts.validation, *parts.test]
+    return {label for sample in samples if isinstance(sample, SetSample) for label in sample.labels}
 
 
 def label_set_tables(root: Path, data: Data) -> tuple[Parts, list[str]]:

@@ -4,7 +4,6 @@ Training pictures are kept larger than the model's input, so that crops have som
 """
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,9 +17,11 @@ from autotrain_api.bundle import ResolvedPreprocessing
 from autotrain_api.names import Reason
 from autotrain_api.trainingjob import Data
 from autotrain_server.engine import cpu_limit
+from autotrain_server.functions import Change
 from autotrain_server.preprocess import Picture, read
 from autotrain_trainer.data.fetch import Report, failure
 from autotrain_trainer.data.samples import Parts, Sample
+from autotrain_trainer.room import room
 
 Side = Literal["train", "validation", "test"]
 CACHE_SCALE = 1.5
@@ -98,13 +99,20 @@ def load_pictures(
     work: Path,
     report: Report,
     targets_for: Callable[[int], Targets],
+    change: Change | None = None,
 ) -> PictureSet:
-    """Read, split and decode everything; `targets_for` makes room for so many targets. Raises RunError."""
+    """Read, split and decode everything; `targets_for` makes room for so many targets. Raises RunError.
+
+    `change` is the job's own preprocess_function; what it raises ends the run.
+    """
     given: list[tuple[Side, Sample]] = [("train", sample) for sample in parts.train]
     given += [("validation", sample) for sample in parts.validation]
     given += [("test", sample) for sample in parts.test]
     sizes = {"train": training_preprocessing(preprocessing), "validation": preprocessing, "test": preprocessing}
-    rooms = {side: _room(len(given), size, work) for side, size in sizes.items()}
+    rooms = {
+        side: room((len(given), size.height, size.width, 3), np.uint8, MEMORY_SHARE, work)
+        for side, size in sizes.items()
+    }
     targets = {side: targets_for(len(given)) for side in sizes}
 
     def load(row: int) -> _Loaded:
@@ -114,7 +122,7 @@ def load_pictures(
             digest = hashlib.sha256(content).digest()
             side = side_of(sample, content, parts, data) if side == "train" else side
             picture = read(content, sizes[side], MAX_PIXELS)
-            rooms[side][row] = picture.pixels
+            rooms[side][row] = picture.pixels if change is None else change(picture.pixels)
             targets[side].put(row, sample, picture, sizes[side])
         except (ValueError, OSError) as error:
             return _Loaded(side, sample, error=str(error))
@@ -190,29 +198,6 @@ def _collect(loaded: Sequence[_Loaded], side: str, room: NDArray[np.uint8], targ
     for target, row in enumerate(rows):
         room[target] = room[row]
     return Pictures(room[: len(rows)], targets.collect(rows), [loaded[row].sample for row in rows])
-
-
-def _room(count: int, size: ResolvedPreprocessing, work: Path) -> NDArray[np.uint8]:
-    """Place for `count` pictures, in memory or in a file of the working folder; what is not written takes no room."""
-    shape = (count, size.height, size.width, 3)
-    if np.prod(shape) <= MEMORY_SHARE * memory_limit():
-        return np.empty(shape, np.uint8)
-    with tempfile.NamedTemporaryFile(dir=work, suffix=".pixels") as file:
-        return np.memmap(file, np.uint8, "w+", shape=shape)
-
-
-def memory_limit() -> int:
-    """Bytes this container may use: its cgroup's limit, or what the machine has free."""
-    free = 2**62
-    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-        if line.startswith("MemAvailable:"):
-            free = int(line.split()[1]) * 1024
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            return min(free, int(Path(path).read_text(encoding="ascii")))
-        except (OSError, ValueError):
-            continue
-    return free
 
 
 def _check_sides(sides: dict[str, Pictures], data: Data) -> None:

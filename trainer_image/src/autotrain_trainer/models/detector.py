@@ -42,6 +42,7 @@ class Detector(nn.Module):
         """`body` gives feature maps with `channels` at BACKBONE_STRIDES."""
         super().__init__()
         self.body = body
+        self.channels_last = getattr(body, "output_fmt", "NCHW") == "NHWC"  # as Swin has it
         self.neck = FeaturePyramidNetwork(channels, CHANNELS, extra_blocks=LastLevelP6P7(CHANNELS, CHANNELS))
         self.head = FCOSHead(CHANNELS, 1, classes, CONVOLUTIONS)
         nn.init.constant_(self.head.regression_head.bbox_reg.bias, FIRST_DISTANCE)
@@ -51,9 +52,10 @@ class Detector(nn.Module):
                     nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, pixels: Tensor) -> Tensor:
-        maps = OrderedDict((str(level), features) for level, features in enumerate(self.body(pixels)))
-        found = self.head(list(self.neck(maps).values()))
-        return torch.cat([found["bbox_regression"], found["bbox_ctrness"], found["cls_logits"]], dim=2)
+        found = [features.permute(0, 3, 1, 2) if self.channels_last else features for features in self.body(pixels)]
+        maps = OrderedDict((str(level), features) for level, features in enumerate(found))
+        said = self.head(list(self.neck(maps).values()))
+        return torch.cat([said["bbox_regression"], said["bbox_ctrness"], said["cls_logits"]], dim=2)
 
     def get_classifier(self) -> tuple[nn.Module, ...]:
         """What is new, and learns alone while the backbone is frozen."""

@@ -9,42 +9,46 @@ from pathlib import Path
 import numpy as np
 
 from autotrain_api.run import RunConfig
-from autotrain_trainer.data.fetch import fetch
+from autotrain_trainer.data.cache import open_data
 from autotrain_trainer.data.layouts import classes_of, read_parts
+from autotrain_trainer.data.own_load import load_parts
 from autotrain_trainer.data.pictures import load_pictures
-from autotrain_trainer.export import try_export
 from autotrain_trainer.label_objective import LabelObjective
-from autotrain_trainer.labels import LabelAssessment, Labels, check_classes
+from autotrain_trainer.labels import LabelAssessment, Labels, check_classes, label_sample
 from autotrain_trainer.model import build
+from autotrain_trainer.own_functions import open_functions
 from autotrain_trainer.prepared import Prepared
 from autotrain_trainer.progress import ProgressBoard
-from autotrain_trainer.recipes.running import resolve, seed_everything, tell
+from autotrain_trainer.recipes.running import resolve, seed_everything, tell, try_serving
 
 
 def prepare(run: RunConfig, board: ProgressBoard, work: Path) -> Prepared:
     """Everything before the first step. Raises RunError."""
-    recipe = run.recipe
+    recipe, own = run.recipe, open_functions(run)
     # --- data
     board.say("opening data", percent=0)
-    folder = fetch(run.data_uri, recipe.data.sha256, work, board.say)
-    parts = read_parts(folder, recipe.data)
+    folder = open_data(run, work, board.say)
+    loaded = recipe.data.load is not None
+    parts = load_parts(own, run, folder, label_sample) if loaded else read_parts(folder, recipe.data)
     classes = classes_of([*parts.train, *parts.validation, *parts.test], recipe.data)
     # --- model
     board.say(f"building {recipe.model.backbone}", percent=1)
     seed_everything(recipe.training.seed)
-    network, preprocessing = build(run, len(classes), work, board.say)
+    network, preprocessing = build(run, len(classes), work, board.say, own)
     # --- what cannot be served fails here
     board.say("trying the export", percent=2)
-    try_export(network, work / "untrained.onnx", preprocessing.height, preprocessing.width, recipe.training.seed)
+    try_serving(run, classes, network, preprocessing, work)
     # --- pixels
     board.say("reading pictures", percent=3)
-    pictures = load_pictures(parts, recipe.data, preprocessing, work, board.say, partial(Labels, classes))
+    pictures = load_pictures(
+        parts, recipe.data, preprocessing, work, board.say, partial(Labels, classes), own.change(preprocessing)
+    )
     if unmeasured := check_classes(pictures, classes):
         board.say(unmeasured)
     resolved = resolve(run, network, preprocessing, len(pictures.train))
     tell(board, pictures, classes, resolved)
     counts = np.bincount(pictures.train.targets, minlength=len(classes))
-    objective = LabelObjective(recipe, preprocessing, run.gate_metric, counts)
+    objective = LabelObjective(recipe, preprocessing, run.gate_metric, counts, own.augmentation(run, preprocessing))
     assessment = LabelAssessment(classes, run.gate_metric)
     return Prepared(
         classes, network, network, preprocessing, pictures, resolved, objective, assessment, assessment.calibrate

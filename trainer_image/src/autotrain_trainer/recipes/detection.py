@@ -3,6 +3,7 @@
 data -> model -> export once, untrained -> pixels; then running.py: fit -> measure and bundle
 """
 
+import math
 from functools import partial
 from pathlib import Path
 
@@ -11,26 +12,31 @@ from autotrain_trainer.box_assessment import BoxAssessment
 from autotrain_trainer.box_objective import BoxObjective
 from autotrain_trainer.data.box_tables import box_table
 from autotrain_trainer.data.boxes import BoxTargets, Checked, box_classes, check_boxes, small_boxes
+from autotrain_trainer.data.cache import open_data
 from autotrain_trainer.data.coco import coco
-from autotrain_trainer.data.fetch import fetch
 from autotrain_trainer.data.layouts import descend
 from autotrain_trainer.data.pictures import load_pictures
 from autotrain_trainer.data.voc import voc
-from autotrain_trainer.export import try_export
 from autotrain_trainer.models.detector import build
+from autotrain_trainer.own_functions import open_functions
 from autotrain_trainer.prepared import Prepared
 from autotrain_trainer.progress import ProgressBoard
-from autotrain_trainer.recipes.running import resolve, seed_everything, tell
+from autotrain_trainer.recipes.running import resolve, seed_everything, tell, try_serving
 
 READERS = {"Coco": coco, "Voc": voc, "Csv": box_table}
+MOST_AT_ONCE = 16
+"""A batch size that is found is never larger: a picture of boxes teaches as much as many labels do."""
+LEARNING_RATE = 0.002
+"""For a batch of MOST_AT_ONCE. The range test is too careful with these losses: resnet18 from scratch on pasted clothes had an
+mAP50 of 0.77 after ten epochs at this rate, and of 0.72 at the 0.0005 that the range test chose."""
 
 
 def prepare(run: RunConfig, board: ProgressBoard, work: Path) -> Prepared:
     """Everything before the first step. Raises RunError."""
-    recipe = run.recipe
+    recipe, own = run.recipe, open_functions(run)
     # --- data
     board.say("opening data", percent=0)
-    folder = fetch(run.data_uri, recipe.data.sha256, work, board.say)
+    folder = open_data(run, work, board.say)
     parts = READERS[recipe.layout](descend(folder, recipe.data), recipe.data)
     classes = box_classes([*parts.train, *parts.validation, *parts.test], recipe.data)
     # --- model
@@ -39,19 +45,33 @@ def prepare(run: RunConfig, board: ProgressBoard, work: Path) -> Prepared:
     network, preprocessing = build(run, len(classes), work, board.say)
     # --- what cannot be served fails here
     board.say("trying the export", percent=2)
-    try_export(network, work / "untrained.onnx", preprocessing.height, preprocessing.width, recipe.training.seed)
+    try_serving(run, classes, network, preprocessing, work)
     # --- pixels
     board.say("reading pictures", percent=3)
     read: list[Checked] = []
-    pictures = load_pictures(parts, recipe.data, preprocessing, work, board.say, partial(BoxTargets, classes, read))
+    pictures = load_pictures(
+        parts,
+        recipe.data,
+        preprocessing,
+        work,
+        board.say,
+        partial(BoxTargets, classes, read),
+        own.change(preprocessing),
+    )
     say_boxes(board, read)
     if small := small_boxes(pictures.train.targets, pictures.train.pixels.shape[1], preprocessing):
         board.say(small)
-    resolved = resolve(run, network, preprocessing, len(pictures.train))
+    resolved = resolve(run, network, preprocessing, len(pictures.train), MOST_AT_ONCE)
+    resolved.learning_rate = resolved.learning_rate or learning_rate_for(resolved.batch_size)
     tell(board, pictures, classes, resolved)
-    objective = BoxObjective(recipe, preprocessing, run.gate_metric)
+    objective = BoxObjective(recipe, preprocessing, run.gate_metric, own.augmentation(run, preprocessing))
     assessment = BoxAssessment(classes, preprocessing, run.gate_metric)
     return Prepared(classes, network, network, preprocessing, pictures, resolved, objective, assessment)
+
+
+def learning_rate_for(batch_size: int) -> float:
+    """Of Adam, whose steps grow with the root of the batch."""
+    return float(f"{LEARNING_RATE * math.sqrt(batch_size / MOST_AT_ONCE):.3g}")
 
 
 def say_boxes(board: ProgressBoard, read: list[Checked]) -> None:

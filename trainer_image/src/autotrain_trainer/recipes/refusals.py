@@ -19,6 +19,8 @@ def refuse_unfit(recipe: Recipe) -> None:
         named: (augmentation.policy not in OWN, LABELS),
         "training.labelSmoothing": (training.label_smoothing > 0, (*LABELS, "Segmentation")),
         "training.classWeights": (training.class_weights != "None", (*LABELS, "Segmentation")),
+        "data.load": (recipe.data.load is not None, LABELS),
+        "model.head": (recipe.model.head is not None, LABELS),
     }
     unfit = [
         f"{field} (for {', '.join(tasks)})"

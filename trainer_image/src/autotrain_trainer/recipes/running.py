@@ -2,21 +2,24 @@
 
 import importlib
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from autotrain_api.bundle import ResolvedPreprocessing
 from autotrain_api.names import Stage
 from autotrain_api.outcome import Succeeded
 from autotrain_api.run import RunConfig
 from autotrain_server.engine import cpu_limit
+from autotrain_trainer import own_functions
 from autotrain_trainer import resolved as resolving
 from autotrain_trainer.bundling import make_bundle
 from autotrain_trainer.data.pictures import PictureSet
-from autotrain_trainer.failures import translate
+from autotrain_trainer.export import Compare, largest_difference, try_export
+from autotrain_trainer.failures import LARGEST_BATCH, translate
 from autotrain_trainer.fit import train
 from autotrain_trainer.model import Trainable
 from autotrain_trainer.output import output_folder, work_folder
@@ -44,21 +47,36 @@ def prepare(run: RunConfig, board: ProgressBoard, work: Path) -> Prepared:
     return ready
 
 
-def run_recipe(run: RunConfig, board: ProgressBoard, work: Path) -> Succeeded:
-    """Train and bundle. Raises RunError."""
+def run_recipe(run: RunConfig, board: ProgressBoard, work: Path, keep: Callable[[Path], None]) -> Succeeded:
+    """Train and bundle; `keep` is told of files in the work folder that later attempts are to find. Raises RunError."""
     ready = prepare(run, board, work)
     # --- fit
-    keep = work_folder(output_folder(run))
+
+    def decided() -> None:
+        keep(resolving.save(ready.resolved, work_folder(output_folder(run))))
+
     micro_batch = min(run.micro_batch_size or ready.resolved.batch_size, ready.resolved.batch_size)
     try:
-        history = train(ready, run, micro_batch, board, work, lambda: resolving.save(ready.resolved, keep))
+        history = train(ready, run, micro_batch, board, work, decided)
     except (RuntimeError, MemoryError) as error:
         raise translate(error, Stage.TRAINING, micro_batch) from error
     # --- result
     board.say("measuring and writing the bundle", percent=92)
-    outcome = make_bundle(run, ready, history)
-    board.say("done", percent=100)
-    return outcome
+    return make_bundle(run, ready, history)
+
+
+def try_serving(
+    run: RunConfig,
+    classes: Sequence[str],
+    served: nn.Module,
+    preprocessing: ResolvedPreprocessing,
+    work: Path,
+    compare: Compare = largest_difference,
+) -> None:
+    """What cannot be served fails before it costs training: the graph, and the job's own functions. Raises RunError."""
+    path, seed = work / "untrained.onnx", run.recipe.training.seed
+    scores = try_export(served, path, preprocessing.height, preprocessing.width, seed, compare)
+    own_functions.try_serving(run, classes, preprocessing, scores)
 
 
 def try_step(ready: Prepared) -> None:
@@ -68,7 +86,13 @@ def try_step(ready: Prepared) -> None:
     ready.objective.loss(ready.network.train()(images), *target).backward()  # type: ignore[no-untyped-call]
 
 
-def resolve(run: RunConfig, network: Trainable, preprocessing: ResolvedPreprocessing, pictures: int) -> Resolved:
+def resolve(
+    run: RunConfig,
+    network: Trainable,
+    preprocessing: ResolvedPreprocessing,
+    pictures: int,
+    largest_batch: int = LARGEST_BATCH,
+) -> Resolved:
     """What an earlier attempt decided, or what is decided now."""
     known = resolving.load(work_folder(output_folder(run)))
     if known is not None:
@@ -76,7 +100,7 @@ def resolve(run: RunConfig, network: Trainable, preprocessing: ResolvedPreproces
         return known
     settings = run.recipe.training
     return Resolved(
-        batch_size=resolving.batch_size_for(settings, pictures),
+        batch_size=resolving.batch_size_for(settings, pictures, largest_batch),
         precision=resolving.precision_for(settings, network, preprocessing.height, preprocessing.width),
         learning_rate=settings.learning_rate,
         threads=torch.get_num_threads(),

@@ -10,27 +10,30 @@ import numpy as np
 from autotrain_api.run import RunConfig
 from autotrain_server.tasks import Scores
 from autotrain_server.tasks.segmentation import CERTAIN
-from autotrain_trainer.data.fetch import fetch
+from autotrain_trainer.data.cache import open_data
+from autotrain_trainer.data.coco_masks import coco_masks
 from autotrain_trainer.data.layouts import descend
 from autotrain_trainer.data.masks import Masks, mask_pairs
 from autotrain_trainer.data.pictures import load_pictures
-from autotrain_trainer.export import try_export
 from autotrain_trainer.models.segmenter import Maps, build
+from autotrain_trainer.own_functions import open_functions
 from autotrain_trainer.prepared import Prepared
 from autotrain_trainer.progress import ProgressBoard
-from autotrain_trainer.recipes.running import resolve, seed_everything, tell
+from autotrain_trainer.recipes.running import resolve, seed_everything, tell, try_serving
 from autotrain_trainer.segmentation import MaskAssessment
 from autotrain_trainer.segmentation_objective import MaskObjective
 
-READERS = {"MaskPairs": mask_pairs}
+READERS = {"MaskPairs": mask_pairs, "Coco": coco_masks}
+MOST_AT_ONCE = 16
+"""A batch size that is found is never larger: a picture of masks teaches as much as many labels do."""
 
 
 def prepare(run: RunConfig, board: ProgressBoard, work: Path) -> Prepared:
     """Everything before the first step. Raises RunError."""
-    recipe = run.recipe
+    recipe, own = run.recipe, open_functions(run)
     # --- data
     board.say("opening data", percent=0)
-    folder = fetch(run.data_uri, recipe.data.sha256, work, board.say)
+    folder = open_data(run, work, board.say)
     parts, classes = READERS[recipe.layout](descend(folder, recipe.data), recipe.data)
     # --- model
     board.say(f"building {recipe.model.backbone}", percent=1)
@@ -38,16 +41,18 @@ def prepare(run: RunConfig, board: ProgressBoard, work: Path) -> Prepared:
     network, preprocessing = build(run, len(classes), work, board.say)
     # --- what cannot be served fails here
     board.say("trying the export", percent=2)
-    try_export(network, work / "untrained.onnx", preprocessing.height, preprocessing.width, recipe.training.seed)
+    served = Maps(network)
+    try_serving(run, classes, served, preprocessing, work, compare_maps)
     # --- pixels
     board.say("reading pictures", percent=3)
-    pictures = load_pictures(parts, recipe.data, preprocessing, work, board.say, Masks)
-    resolved = resolve(run, network, preprocessing, len(pictures.train))
+    pictures = load_pictures(parts, recipe.data, preprocessing, work, board.say, Masks, own.change(preprocessing))
+    resolved = resolve(run, network, preprocessing, len(pictures.train), MOST_AT_ONCE)
     tell(board, pictures, classes, resolved)
-    objective = MaskObjective(recipe, preprocessing, len(classes), run.gate_metric, pictures.train.targets)
+    change = own.augmentation(run, preprocessing)
+    objective = MaskObjective(recipe, preprocessing, len(classes), run.gate_metric, pictures.train.targets, change)
     assessment = MaskAssessment(classes, run.gate_metric)
     return Prepared(
-        classes, network, Maps(network), preprocessing, pictures, resolved, objective, assessment, compare=compare_maps
+        classes, network, served, preprocessing, pictures, resolved, objective, assessment, compare=compare_maps
     )
 
 

@@ -248,7 +248,7 @@ async def test_boxes_are_in_the_pixels_of_the_upload(client, path, upright):
     assert found.keys() == wanted.keys()
     for name, box in wanted.items():
         assert iou(found[name]["box"], box) > 0.6
-        assert 0.3 < found[name]["confidence"] <= 1
+        assert 0.5 < found[name]["confidence"] <= 1
 
 
 def iou(one: Any, other: Any) -> float:

@@ -119,6 +119,8 @@ class Way:
         self.spoil: Callable[[str, str], Any] = lambda _method, _path: None
         """(method, path) -> None, an HTTP status, or the number of bytes of the answer after which the line is cut;
         a negative number holds the line instead."""
+        self.replaced: dict[str, str] = {}
+        """Headers of answers to GET that become others, by name in small letters."""
         self.seen: list[tuple[str, str, dict[str, str]]] = []
         self.held = threading.Event()
         """Set when a line is held."""
@@ -178,11 +180,11 @@ class Handler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def tell(self, answer: http.client.HTTPResponse, limit: int | None) -> None:
-        content = answer.read()
+        content, replaced = answer.read(), self.way.replaced if self.command == "GET" else {}
         self.send_response_only(answer.status)
         for key, value in answer.getheaders():
             if key.lower() not in ("transfer-encoding", "connection", "content-length"):
-                self.send_header(key, value)
+                self.send_header(key, replaced.get(key.lower(), value))
         head = self.command == "HEAD"
         size = answer.getheader("Content-Length") if head else len(content)
         self.send_header("Content-Length", str(size or 0))

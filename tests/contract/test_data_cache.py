@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from archives import BIG, LARGE, PICTURES, files_of, silent, tar_of
 from autotrain_api.names import ExitCode, Reason
 from autotrain_api.run import RunConfig
 from autotrain_trainer.data.cache import cached, open_data
 from autotrain_trainer.failures import RunError
-from contract.test_data_stores import BIG, LARGE, files_of, silent
 from hub_server import hub
 from object_store import environment, python
-from unit.test_fetch import PICTURES, tar_of
 
 RUN = """
 import sys; from pathlib import Path; from autotrain_trainer.data.cache import cached
@@ -118,18 +117,19 @@ def waits_for_lock(process: subprocess.Popen[str], cache: Path) -> None:
         time.sleep(0.01)
 
 
-def test_a_run_that_was_killed_half_way_is_gone_on_with_and_its_lock_is_free(way, bucket, tmp_path):
+@pytest.mark.parametrize("place", ["s3://lab/archive/big.tar", "{}/lab/archive/big.tar"])
+def test_a_run_that_was_killed_half_way_is_gone_on_with_and_its_lock_is_free(way, bucket, tmp_path, place):
     bucket.put("archive/big.tar", BIG)
-    cache = tmp_path / "cache"
+    cache, uri = tmp_path / "cache", place.format(way.url)
     way.spoil = lambda method, _path: -(3 << 20) if method == "GET" else None
-    process = python(RUN, "s3://lab/archive/big.tar", "", cache, tmp_path, env=environment(way.url))
+    process = python(RUN, uri, "", cache, tmp_path, env=environment(way.url))
     assert way.held.wait(30), process.communicate()
     process.kill()
     process.communicate()
     assert [name.endswith(".making") for name in entries(cache)] == [True]
     way.spoil = lambda _method, _path: None
     way.free.set()
-    folder = cached("s3://lab/archive/big.tar", "", cache, tmp_path, silent)
+    folder = cached(uri, "", cache, tmp_path, silent)
 
     assert files_of(folder) == {"cats/big.png": LARGE}
     assert entries(cache) == [folder.parent.name]

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from archives import PICTURES, files_of, silent, tar_of
 from autotrain_api.names import ExitCode, Reason
 from autotrain_trainer.data.fetch import fetch, fetch_file, locate
 from autotrain_trainer.failures import RunError
 from hub_server import COMMIT, Hub, hub
-from unit.test_fetch import PICTURES, tar_of
 
 
 @pytest.fixture
@@ -29,14 +29,6 @@ def pets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
         made.models["lab/net"] = {"model.safetensors": b"weights"}
         monkeypatch.setenv("HF_ENDPOINT", made.url)
         yield made
-
-
-def silent(_: str) -> None:
-    """Nobody listens."""
-
-
-def files_of(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def failed(uri: str, work: Path) -> RunError:
@@ -139,6 +131,15 @@ def test_a_hub_that_does_not_answer_is_not_the_users_error(pets, tmp_path, monke
     error = failed("hf://datasets/lab/pets", tmp_path)
 
     assert error.reason == Reason.DATA_NOT_READABLE
+
+
+@pytest.mark.parametrize("endpoint", ["nonsense", "hub.example.org"])
+def test_an_endpoint_that_is_no_url_is_the_users_error(pets, tmp_path, monkeypatch, endpoint):
+    monkeypatch.setenv("HF_ENDPOINT", endpoint)
+    error = failed("hf://datasets/lab/pets", tmp_path)
+
+    assert error.exit_code == ExitCode.USER_ERROR
+    assert "HF_ENDPOINT" in str(error)
 
 
 def test_names_that_lead_out_of_the_folder_are_refused(pets, tmp_path):

@@ -1,40 +1,29 @@
 """Data from object stores, against a real S3 API: whole and right, or an error that says what to do."""
 
 import hashlib
-import random
 import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from archives import BIG, LARGE, PICTURES, files_of, silent, tar_of
 from autotrain_api.names import ExitCode, Reason
-from autotrain_trainer.data.fetch import fetch, fetch_file
+from autotrain_trainer.data.fetch import fetch, fetch_file, locate
 from autotrain_trainer.failures import RunError
 from google_store import google_store
 from object_store import environment, python
-from unit.test_fetch import PICTURES, tar_of
 
-LARGE = random.Random(17).randbytes(5 << 20)
-BIG = tar_of({"cats/big.png": LARGE}, "w")
 FETCH = """
 import sys; from pathlib import Path; from autotrain_trainer.data.fetch import fetch
 print(fetch(sys.argv[1], sys.argv[2], Path(sys.argv[3]), lambda _: None))
 """
 
 
-def silent(_: str) -> None:
-    """Nobody listens."""
-
-
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits before trying again."""
     monkeypatch.setattr("autotrain_trainer.data.fetch.FIRST_WAIT_SECONDS", 0.0)
-
-
-def files_of(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def failed(uri: str, work: Path, sha256: str = "") -> RunError:
@@ -180,6 +169,14 @@ def until(found, patience: float = 20.0):
     return result
 
 
+def test_a_half_that_is_longer_than_the_whole_is_not_gone_on_with(bucket, way, tmp_path):
+    bucket.put("archive/big.tar", BIG)
+    version = locate("s3://lab/archive/big.tar").version
+    (tmp_path / f"download.{version[:12]}.partial").write_bytes(BIG + b"more")
+
+    assert files_of(fetch("s3://lab/archive/big.tar", "", tmp_path, silent)) == {"cats/big.png": LARGE}
+
+
 def test_half_of_another_version_is_not_gone_on_with(bucket, way, tmp_path):
     (tmp_path / "download.0123456789ab.partial").write_bytes(b"half of something else")
     bucket.put("archive/big.tar", BIG)
@@ -196,6 +193,8 @@ def test_half_of_another_version_is_not_gone_on_with(bucket, way, tmp_path):
     [
         pytest.param("s3://lab/nowhere", "neither an object", id="no object"),
         pytest.param("s3://no-such-bucket/a.tar", "no such bucket", id="no bucket"),
+        pytest.param("s3://lab/a/../b", "illegal character sequence", id="a way up"),
+        pytest.param("s3://lab/a?versionId=1", "%3F", id="a query"),
     ],
 )
 def test_what_is_not_there_is_the_users_error_at_once(way, tmp_path, uri, words):
@@ -205,6 +204,28 @@ def test_what_is_not_there_is_the_users_error_at_once(way, tmp_path, uri, words)
     assert words in str(error)
     assert uri in str(error)
     assert "secretRef" in error.outcome().hint
+
+
+def test_a_password_in_a_uri_is_refused_and_not_repeated(way, tmp_path):
+    error = failed("s3://me:very-secret@lab/a.tar", tmp_path)
+
+    assert "s3://bucket/name is wanted" in str(error)
+    assert "very-secret" not in error.outcome().model_dump_json()
+
+
+def test_a_store_that_redirects_without_end_is_the_users_error(way, bucket, tmp_path, monkeypatch):
+    way.spoil = lambda _method, _path: 302
+    error = failed("s3://lab/archive/big.tar", tmp_path)
+
+    assert error.exit_code == ExitCode.USER_ERROR
+
+
+def test_an_answer_of_another_version_is_never_taken(way, bucket, tmp_path):
+    bucket.put("archive/big.tar", BIG)
+    way.replaced = {"etag": '"0123"'}
+    error = failed("s3://lab/archive/big.tar", tmp_path)
+
+    assert "changed 3 times" in str(error)
 
 
 def test_a_refusal_says_so_and_tells_no_credential(bucket, way, tmp_path, monkeypatch):
@@ -217,11 +238,24 @@ def test_a_refusal_says_so_and_tells_no_credential(bucket, way, tmp_path, monkey
     assert "very-secret" not in error.outcome().model_dump_json()
 
 
+def test_without_credentials_it_says_which_are_missing(way, tmp_path, monkeypatch):
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setattr("autotrain_server.stores.RETRIES", {"max_retries": 0})
+    error = failed("s3://lab/archive/big.tar", tmp_path)
+
+    assert "there are no credentials: AWS_ACCESS_KEY_ID" in str(error)
+    assert error.exit_code == ExitCode.USER_ERROR
+
+
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
         pytest.param("AWS_ACCESS_KEY_ID", "test\n", "AWS_ACCESS_KEY_ID has white space", id="a new line at the end"),
         pytest.param("AWS_REGION", "eu\n", "AWS_REGION has white space", id="a region with one"),
+        pytest.param("AWS_ACCESS_KEY_ID", "schlüssel", "AWS_ACCESS_KEY_ID has", id="not ASCII"),
+        pytest.param("AWS_ENDPOINT_URL", "http://a b", "a setting of the environment cannot be used", id="a space"),
         pytest.param("AWS_ENDPOINT_URL", "minio:9000", "AWS_ENDPOINT_URL is 'minio:9000'", id="no URL"),
     ],
 )

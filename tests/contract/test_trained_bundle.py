@@ -429,7 +429,7 @@ def test_a_wrong_config_ends_with_65_and_names_the_field(data, tmp_path):
 
 @pytest.mark.parametrize("name", ["a$\\frac{$", "b$^$", "two\nlines", "<b>"])
 def test_a_class_of_any_name_is_plotted(tmp_path, name):
-    from autotrain_trainer.report import plot_confusion
+    from autotrain_trainer.label_report import plot_confusion
 
     plot_confusion(tmp_path / "plot.png", np.eye(2, dtype=int), [name, "other"])
 

@@ -13,8 +13,6 @@ from autotrain_server.preprocess import Picture
 from autotrain_trainer.data.box_tables import box_table
 from autotrain_trainer.data.boxes import CROWD, BoxTargets, MarkedBox, box_sample, check_boxes, checked
 from autotrain_trainer.data.coco import coco
-from autotrain_trainer.data.leaks import leaks
-from autotrain_trainer.data.samples import Parts
 from autotrain_trainer.data.voc import voc
 from autotrain_trainer.failures import RunError
 
@@ -287,10 +285,3 @@ def test_boxes_move_with_their_letterboxed_picture_and_crowds_have_their_own_lab
     (found,) = targets.collect([0])
     assert found.placed.tolist() == [[0, 16, 64, 48], [0, 16, 16, 32]]
     assert found.labels.tolist() == [1, CROWD]
-
-
-def test_pictures_of_the_same_name_and_content_in_two_parts_are_leaks() -> None:
-    training = [box_sample("train/a.png", lambda: b"1", []), box_sample("train/b.png", lambda: b"2", [])]
-    validation = [box_sample("valid/a.png", lambda: b"1", []), box_sample("valid/b.png", lambda: b"3", [])]
-
-    assert leaks(Parts(list(training), list(validation))) == ["valid/a.png"]

@@ -1,10 +1,8 @@
 import hashlib
-import io
 import os
 import socket
 import tarfile
 import threading
-import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,43 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from archives import PICTURES, silent, tar_of, zip_of
 from autotrain_api.names import ExitCode, Reason
-from autotrain_trainer.data.fetch import fetch
-from autotrain_trainer.failures import RunError
+from autotrain_trainer.data.fetch import Told, fetch
+from autotrain_trainer.failures import RunError, Terminated
 
 URI = "https://example.org/data"
-
-
-def silent(_: str) -> None:
-    """Nobody listens."""
-
-
-def tar_of(
-    members: dict[str, bytes], mode: str = "w:gz", links: dict[str, str] | None = None, kind=tarfile.SYMTYPE
-) -> bytes:
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode=mode) as tar:
-        for name, content in members.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-        for name, target in (links or {}).items():
-            member = tarfile.TarInfo(name)
-            member.type, member.linkname = kind, target
-            tar.addfile(member)
-    return file.getvalue()
-
-
-def zip_of(members: dict[str, bytes], link: str = "") -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as zipped:
-        for name, content in members.items():
-            zipped.writestr(name, content)
-        if link:
-            entry = zipfile.ZipInfo("link")
-            entry.external_attr = 0o120777 << 16
-            zipped.writestr(entry, link)
-    return file.getvalue()
 
 
 class Site:
@@ -143,7 +110,6 @@ def archived(content: bytes, work: Path) -> str:
     return f"file://{work / 'archive'}"
 
 
-PICTURES = {"cats/1.png": b"one", "dogs/2.png": b"two"}
 ARCHIVES = {
     "tar": tar_of(PICTURES, "w"),
     "tgz": tar_of(PICTURES),
@@ -262,6 +228,15 @@ def test_another_digest_is_told_with_both(tmp_path):
 
 def test_a_folder_cannot_be_pinned(tmp_path):
     assert failed(f"file://{tmp_path}", tmp_path, "0" * 64).reason == Reason.DATA_DIGEST_MISMATCH
+
+
+def test_threads_that_fetch_end_when_the_fetch_is_over():
+    told = Told(100, silent)
+    told.add(1)
+    told.stop()
+
+    with pytest.raises(Terminated):
+        told.add(1)
 
 
 # --- archives that are none, or want out

@@ -200,6 +200,26 @@ def test_a_table_without_rows_is_empty(tmp_path):
     assert refused(table(tmp_path, "image,label\n"), layout="Csv").reason == Reason.DATA_EMPTY
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("image,label,label\n1.jpg,a,b\n", "names a column twice; columns found: image, label, label"),
+        ("image,label\n1.jpg,a,b\n", "train.csv, line 2 has more than the 2 cells of the first line"),
+        ("image,label\n1.jpg,a\n1.jpg,b\n", "line 3: '1.jpg' is labelled 'b' here and 'a' before"),
+        ("image,label\n1.jpg,a\n./1.jpg,b\n", "the task MultiLabelClassification"),
+        ("image,label\n1.jpg\n", "train.csv, line 2: the label is empty"),
+        ("", "no column 'image'; columns found: none"),
+    ],
+)
+def test_a_broken_table_is_told_with_its_line(tmp_path, text, words):
+    put(tmp_path, "1.jpg")
+
+    error = refused(table(tmp_path, text), layout="Csv")
+
+    assert error.reason == Reason.DATA_LAYOUT_INVALID
+    assert words in str(error)
+
+
 # --- Idx
 
 

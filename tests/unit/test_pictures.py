@@ -133,7 +133,7 @@ def test_more_than_one_percent_damaged_stops_the_run_and_names_some(tmp_path):
 )
 def test_a_split_that_cannot_be_trained_on_is_told(tmp_path, parts, reason):
     with pytest.raises(RunError) as caught:
-        check_classes(load(parts, tmp_path))
+        check_classes(load(parts, tmp_path), CLASSES)
 
     assert caught.value.reason == reason
 
@@ -153,3 +153,52 @@ def test_progress_is_told(tmp_path):
     load(Parts([sample(level) for level in range(512)]), tmp_path, told.append)
 
     assert told == ["reading pictures: 50 %", "reading pictures: 100 %"]
+
+
+def test_bytes_that_are_in_the_training_part_and_beside_it_are_leaks_whatever_their_names(tmp_path):
+    training = [sample(level) for level in range(4)]
+    parts = Parts(training, [sample(6), sample(8, png(2))], [sample(7), sample(9, png(1))])
+
+    loaded = load(parts, tmp_path)
+
+    assert loaded.leaked == ["8.png", "9.png"]
+
+
+def test_copies_never_leak_where_the_split_is_by_content(tmp_path):
+    loaded = load(Parts([sample(level, png(level % 20)) for level in range(100)]), tmp_path)
+
+    assert loaded.leaked == []
+
+
+def test_a_copy_in_another_group_is_a_leak(tmp_path):
+    samples = [sample(level, png(0), f"patient {level}") for level in range(20)]
+
+    loaded = load(Parts(samples), tmp_path)
+
+    assert len(loaded.leaked) == len(loaded.validation)
+
+
+def test_a_class_that_is_not_in_the_training_part_is_told_with_its_pictures(tmp_path):
+    parts = Parts([sample(0), sample(1)], [sample(2), Sample("rare/5.png", "rare", lambda: png(5))])
+    pictures = load_pictures(
+        parts, Data(uri="file:///d"), PREPROCESSING, tmp_path, str, partial(Labels, [*CLASSES, "rare"])
+    )
+
+    with pytest.raises(RunError, match=r"rare \(only rare/5\.png\).*splitSeed") as caught:
+        check_classes(pictures, [*CLASSES, "rare"])
+
+    assert caught.value.exit_code == ExitCode.USER_ERROR
+
+
+def test_a_class_of_one_picture_that_is_trained_on_is_said_not_to_be_measured(tmp_path):
+    pictures = load(Parts([sample(0), sample(1)], [sample(2)]), tmp_path)
+
+    told = check_classes(pictures, CLASSES)
+
+    assert told == "1 classes have no picture that is not trained on, so they are not measured: odd (1 to train on)"
+
+
+def test_a_class_that_only_the_spec_names_is_the_user_s_choice(tmp_path):
+    pictures = load(Parts([sample(0), sample(1)], [sample(2), sample(3)]), tmp_path)
+
+    assert check_classes(pictures, [*CLASSES, "not yet"]) == ""

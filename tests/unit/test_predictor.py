@@ -202,6 +202,30 @@ def test_a_manifest_that_is_a_link_out_of_the_bundle_is_refused(folder, tmp_path
     assert "link" in told
 
 
+@pytest.mark.parametrize("temperature", [0, -1, 1e-9, 1e9, 10**400, True, "1", None, []])
+def test_a_temperature_that_logits_cannot_be_divided_by_is_refused(folder, temperature):
+    manifest = json.loads((folder / bundle.MANIFEST).read_text())
+    manifest["resolved"]["temperature"] = temperature
+    (folder / bundle.MANIFEST).write_text(json.dumps(manifest))
+
+    reason, file, told = refusal(folder)
+
+    assert (reason, file) == (Reason.BUNDLE_ALTERED, bundle.MANIFEST)
+    assert "temperature is" in told
+
+
+def test_a_temperature_softens_confidences_and_leaves_golden_scores_alone(folder):
+    pictures = [onnx_bundle.picture(colour) for colour in ("red", "blue")]
+    plain = Predictor.load(folder)
+    resigned(folder, resolved=plain.manifest.resolved | {"temperature": 4.0})
+
+    warm = Predictor.load(folder)
+
+    for before, after in zip(plain.predict(pictures), warm.predict(pictures), strict=True):
+        assert [top.label for top in before.top] == [top.label for top in after.top]
+        assert 1 / 3 < after.confidence < before.confidence
+
+
 def test_a_manifest_of_before_lower_precisions_still_loads(folder):
     manifest = json.loads((folder / bundle.MANIFEST).read_text())
     del manifest["precisions"]

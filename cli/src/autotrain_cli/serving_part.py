@@ -7,7 +7,7 @@ import ast
 import sys
 from collections.abc import Iterator, Sequence
 
-from autotrain_cli.functions import OURS, Definition, FunctionsFile, Registered, registry_of
+from autotrain_cli.functions import OURS, Definition, FunctionsFile, Registered, parse_python, registry_of
 
 SERVER_MODULES = sys.stdlib_module_names | {
     "PIL",
@@ -52,7 +52,7 @@ def serving_source(file: FunctionsFile, functions: Sequence[Registered]) -> str 
 
 def foreign_modules(source: str) -> list[str]:
     """Modules that a file imports, wherever, and the server's image does not have."""
-    return _foreign([ast.parse(source)])
+    return _foreign([parse_python(source)])
 
 
 def foreign_at_top(file: FunctionsFile) -> list[str]:
@@ -62,7 +62,7 @@ def foreign_at_top(file: FunctionsFile) -> list[str]:
 
 def _foreign(nodes: Sequence[ast.AST]) -> list[str]:
     found = set()
-    for node in (part for node in nodes for part in ast.walk(node)):
+    for node in (part for one in nodes for part in ast.walk(one)):
         if isinstance(node, ast.Import):
             found |= {item.name.partition(".")[0] for item in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

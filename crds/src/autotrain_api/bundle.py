@@ -105,7 +105,8 @@ class Manifest(Api):
     """Precisions that may be served besides Float32; a bundle without a passed record serves Float32 only."""
     golden: Annotated[list[GoldenSample], Field(min_length=1, max_length=64)]
     resolved: dict[str, Any]
-    """Whatever was decided at run time: precision, batch, learning rate, split, threads, best epoch."""
+    """Whatever was decided at run time: precision, batch, learning rate, split, threads, best epoch; `temperature`, by
+    which servers divide logits before they are confidences."""
     recipe: dict[str, Any]
     versions: dict[str, str]
     files: dict[str, str]
@@ -117,6 +118,14 @@ class Manifest(Api):
     def _numbers(cls, value: dict[str, Any]) -> dict[str, Any]:
         """JSON has no NaN and no Infinity, though Python reads them."""
         json.dumps(value, allow_nan=False)
+        return value
+
+    @field_validator("resolved")
+    @classmethod
+    def _temperature(cls, value: dict[str, Any]) -> dict[str, Any]:
+        found = value.get("temperature", 1.0)
+        if isinstance(found, bool) or not isinstance(found, int | float) or not 1e-3 <= found <= 1e3:
+            raise ValueError(f"temperature is {found!r}; it is a number from 0.001 to 1000")
         return value
 
 

@@ -70,6 +70,7 @@ def run_attempt(run: RunConfig, board: ProgressBoard, work: Path) -> Succeeded:
     from autotrain_trainer.recipes import running  # torch takes seconds to import; what fails before should not
 
     outcome = running.run_recipe(output.localised(run, place), board, work, place.keep)
+    board.say("putting the bundle into its place", percent=98)
     place.publish()
     board.say("done", percent=100)
     return outcome

@@ -1,6 +1,6 @@
 """What a bundle needs of a task: the worth of a finished model. One implementation per task, chosen by its recipe."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,6 +10,10 @@ from autotrain_api.bundle import PairedDifference
 from autotrain_api.outcome import ClassMetric, MetricValue
 from autotrain_server.tasks import Scores
 from autotrain_trainer.data.pictures import Pictures
+
+Scored = tuple[Scores, Pictures]
+Calibrate = Callable[[Scored, Scored], dict[str, Any]]
+"""What is decided of confidences on the validation part, and how they do on the published one; for the manifest."""
 
 
 class Assessment(Protocol):

@@ -1,4 +1,11 @@
-"""Augmentation of whole batches on tensors: one affine map for crop, flips and rotation, then light, then erasing."""
+"""Augmentation of whole batches: one affine map for crop, flips and rotation, then colours, then erasing.
+
+| policy | crop | flips | rotation | light | timm's policy | erasing |
+|---|---|---|---|---|---|---|
+| Default | yes | as asked | yes | yes | | as asked |
+| None | | as asked | | | | as asked |
+| timm's | yes | as asked | | with 3a | yes | as asked |
+"""
 
 import math
 
@@ -8,6 +15,7 @@ from torch.nn import functional
 
 from autotrain_api.trainingjob import Augmentation
 from autotrain_server.functions import Change
+from autotrain_trainer.policies import Policy
 
 SCALE = (0.7, 1.0)
 """Side of the visible crop, in sides of the cached picture."""
@@ -26,11 +34,14 @@ class BatchAugmentation:
         height: int,
         width: int,
         seed: int,
+        policy: Policy | None = None,
         own: Change | None = None,
     ) -> None:
         """`own` is spec.augmentation.function; it comes last, picture by picture."""
         self.settings = settings
+        self.policy = policy
         self.own = own
+        self.lit = settings.policy == "Default" or settings.policy.startswith("3a")
         self.size = (height, width)
         self.random = torch.Generator().manual_seed(seed)
 
@@ -46,11 +57,13 @@ class BatchAugmentation:
 
     def finish(self, pixels: Tensor) -> Tensor:
         """What changes colours and no places -> uint8 [n, height, width, 3]."""
-        if self.settings.policy == "Default":
+        if self.lit:
             pixels = self._light(pixels)
+        if self.policy is not None:
+            pixels = self.policy(_pictures(pixels)).permute(0, 3, 1, 2).float()
         if self.settings.random_erasing:
             pixels = self._erase(pixels)
-        images = pixels.round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+        images = _pictures(pixels)
         if self.own is None:
             return images
         return torch.stack([torch.from_numpy(self.own(image.numpy())) for image in images])
@@ -63,11 +76,11 @@ class BatchAugmentation:
 
     def maps(self, count: int) -> Tensor:
         """Output -> input coordinates in -1..1, [n, 2, 3]."""
-        varied = self.settings.policy == "Default"
-        scale = self._uniform(count, *SCALE) if varied else torch.ones(count)
-        stretch = torch.exp(self._uniform(count, -ASPECT, ASPECT)) if varied else torch.ones(count)
+        cropped, turned = self.settings.policy != "None", self.settings.policy == "Default"
+        scale = self._uniform(count, *SCALE) if cropped else torch.ones(count)
+        stretch = torch.exp(self._uniform(count, -ASPECT, ASPECT)) if cropped else torch.ones(count)
         angle = (
-            self._uniform(count, -ROTATION_DEGREES, ROTATION_DEGREES) * math.pi / 180 if varied else torch.zeros(count)
+            self._uniform(count, -ROTATION_DEGREES, ROTATION_DEGREES) * math.pi / 180 if turned else torch.zeros(count)
         )
         scale_x, scale_y = (scale * stretch).clamp(max=1.0), (scale / stretch).clamp(max=1.0)
         shift_x = (1 - scale_x) * self._uniform(count, -1, 1)
@@ -95,3 +108,8 @@ class BatchAugmentation:
             left = int(torch.randint(width - wide + 1, (1,), generator=self.random))
             pixels[index, :, top : top + high, left : left + wide] = 128
         return pixels
+
+
+def _pictures(pixels: Tensor) -> Tensor:
+    """float32 [n, 3, height, width], changed -> uint8 [n, height, width, 3]."""
+    return pixels.round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()

@@ -87,7 +87,7 @@ class BoxObjective:
         self, recipe: Recipe, preprocessing: ResolvedPreprocessing, metric: str, own: Change | None = None
     ) -> None:
         height, width = preprocessing.height, preprocessing.width
-        self._augment = BoxAugmentation(recipe.augmentation, height, width, recipe.training.seed, own)
+        self._augment = BoxAugmentation(recipe.augmentation, height, width, recipe.training.seed, own=own)
         self._size = (height, width)
         self._grid = Grid.of(height, width)
         self._metric = metric

@@ -56,16 +56,18 @@ def make_bundle(run: RunConfig, ready: Prepared, history: History) -> Succeeded:
     engine = export(ready.served, partial / bundle.MODEL, preprocessing.height, preprocessing.width)
     published = pictures.published
     scores, difference = check_parity(ready.served, engine, published.pixels, ready.compare)
+    validation = scores
     if pictures.test is not None:
-        _, of_validation = check_parity(ready.served, engine, pictures.validation.pixels, ready.compare)
-        difference = max(difference, of_validation)
+        validation, more = check_parity(ready.served, engine, pictures.validation.pixels, ready.compare)
+        difference = max(difference, more)
+    calibration = ready.calibrate((validation, pictures.validation), (scores, published))
     weights = {name: tensor.contiguous() for name, tensor in ready.network.state_dict().items()}
     save_file(weights, partial / bundle.WEIGHTS)
     write_curves(partial / bundle.REPORT, history)
     assessment.report(partial / bundle.REPORT, scores, published)
     task = TASKS[run.recipe.task](ready.classes, preprocessing, ready.resolved.model_dump())
     golden = write_golden(partial, scores, published, assessment, task)
-    sample, calibration = sample_of(pictures, scores, engine), calibration_of(pictures)
+    sample = sample_of(pictures, scores, engine)
     manifest = Manifest(
         task=run.recipe.task,
         name=run.name,
@@ -74,9 +76,10 @@ def make_bundle(run: RunConfig, ready: Prepared, history: History) -> Succeeded:
         classes=list(ready.classes),
         preprocessing=preprocessing,
         metrics=assessment.measure(scores, published),
-        precisions=measure_precisions(partial, sample, calibration, assessment, task),
+        precisions=measure_precisions(partial, sample, calibration_of(pictures), assessment, task),
         golden=golden,
         resolved=ready.resolved.model_dump()
+        | calibration
         | {
             "best_epoch": history.best_epoch,
             "pictures": {
@@ -84,6 +87,8 @@ def make_bundle(run: RunConfig, ready: Prepared, history: History) -> Succeeded:
                 "validation": len(pictures.validation),
                 "test": len(pictures.test or ()),
             },
+            **({"ended": history.ended} if history.ended else {}),
+            **({"leaked": len(pictures.leaked)} if pictures.leaked else {}),
             "damaged": pictures.damaged[:20],
             "float32_difference": difference,
         },

@@ -8,34 +8,32 @@ from typing import Any
 
 import numpy as np
 import torch
-from fastai.callback.core import Callback
+from fastai.callback.core import Callback, CancelFitException
 from fastai.callback.schedule import valley
 from fastai.callback.training import GradientAccumulation
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
 from fastai.learner import Learner
-from fastai.optimizer import Adam
-from torch import Tensor
+from torch import Tensor, nn
 
 from autotrain_api.names import Reason, Stage
 from autotrain_api.run import RunConfig
+from autotrain_trainer.averaging import Average
 from autotrain_trainer.data.pictures import Pictures, PictureSet
 from autotrain_trainer.failures import RunError
 from autotrain_trainer.history import History
 from autotrain_trainer.model import Trainable
 from autotrain_trainer.objective import Objective
+from autotrain_trainer.optimizers import CHOICES, fit_phase, optimizer_for
 from autotrain_trainer.prepared import Prepared
 from autotrain_trainer.progress import ProgressBoard
 from autotrain_trainer.resolved import PRECISIONS
 
-WEIGHT_DECAY = 0.01
 BODY_SHARE = 0.1
 """Learning rate of a pretrained body, in learning rates of the head."""
 FINDER_STEPS = 50
 FINDER_TRIES = (1e-5, 1.0)
 """First and last learning rate of the range test."""
-FINDER_RANGE = (1e-4, 2e-2)
-"""Where a found learning rate may lie; outside of it the finder was misled by noise."""
 
 
 class Watch(Callback):  # type: ignore[misc]
@@ -44,8 +42,16 @@ class Watch(Callback):  # type: ignore[misc]
     order = 65
 
     def __init__(
-        self, board: ProgressBoard, history: History, metric: str, objective: Objective, accumulated: int
+        self,
+        board: ProgressBoard,
+        history: History,
+        metric: str,
+        objective: Objective,
+        accumulated: int,
+        judged: nn.Module,
     ) -> None:
+        """`judged` is the network whose weights are validated and kept."""
+        self.judged = judged
         self.board = board
         self.history = history
         self.metric = metric
@@ -84,7 +90,32 @@ class Watch(Callback):  # type: ignore[misc]
         if value > self.best:
             self.best = value
             self.history.best_epoch = self.done_epochs
-            self.weights = {name: tensor.detach().clone() for name, tensor in self.learn.model.state_dict().items()}
+            self.weights = {name: tensor.detach().clone() for name, tensor in self.judged.state_dict().items()}
+
+
+class Patience(Callback):  # type: ignore[misc]
+    """Ends the training when the metric was no better for so many epochs, of which the frozen ones do not count."""
+
+    order = Watch.order + 1
+
+    def __init__(self, board: ProgressBoard, history: History, metric: str, patience: int, frozen: int) -> None:
+        self.board = board
+        self.history = history
+        self.metric = metric
+        self.patience = patience
+        self.frozen = frozen
+
+    def after_epoch(self) -> None:
+        done, best = len(self.history.epochs), self.history.best_epoch
+        planned = self.frozen + self.learn.n_epoch
+        waited = done - max(best, self.frozen)
+        if self.patience <= waited and self.frozen < done < planned:
+            self.history.ended = (
+                f"stopped after epoch {done} of {planned}: {self.metric} was best in epoch {best}, "
+                f"and no better in the last {waited}"
+            )
+            self.board.stopped(self.history.ended)
+            raise CancelFitException
 
 
 def train(
@@ -102,13 +133,18 @@ def train(
     learner = make_learner(network.to(device), ready.pictures, objective, run, micro, work)
     if resolved.learning_rate is None:
         board.say("looking for the learning rate")
-        resolved.learning_rate, history.finder = find_learning_rate(learner)
+        resolved.learning_rate, history.finder = find_learning_rate(learner, CHOICES[settings.optimizer].found_rates)
     decided()
     network.precision = PRECISIONS[resolved.precision]
     frozen = settings.freeze_epochs if pretrained else 0
     accumulated = math.ceil(resolved.batch_size / micro)
-    watch = Watch(board, history, run.gate_metric, objective, accumulated)
-    callbacks: list[Any] = [watch]
+    average = Average(network, settings.ema_decay) if settings.ema_decay else None
+    judged = average.network if average else network
+    watch = Watch(board, history, run.gate_metric, objective, accumulated, judged)
+    callbacks: list[Any] = [watch, *([average] if average else [])]
+    if settings.early_stopping is not None:
+        patience = settings.early_stopping.patience_epochs
+        callbacks.append(Patience(board, history, run.gate_metric, patience, frozen))
     if accumulated > 1:
         callbacks.append(GradientAccumulation(resolved.batch_size))
     epochs = frozen + settings.epochs
@@ -117,9 +153,10 @@ def train(
     with learner.no_bar(), learner.no_logging():
         if frozen:
             learner.freeze()
-            learner.fit_one_cycle(frozen, rate, cbs=callbacks, pct_start=0.5)
+            fit_phase(learner, frozen, rate, settings.schedule, callbacks, pct_start=0.5)
             learner.unfreeze()
-        learner.fit_one_cycle(settings.epochs, slice(rate * BODY_SHARE, rate) if pretrained else rate, cbs=callbacks)
+        rates = slice(rate * BODY_SHARE, rate) if pretrained else rate
+        fit_phase(learner, settings.epochs, rates, settings.schedule, callbacks)
     network.precision = None
     network.load_state_dict(watch.weights)
     network.to("cpu").eval()
@@ -130,7 +167,8 @@ def make_learner(
     network: Trainable, pictures: PictureSet, objective: Objective, run: RunConfig, batch: int, work: Path
 ) -> Learner:
     """A Learner whose loaders cut batches out of the arrays."""
-    seed = run.recipe.training.seed
+    settings = run.recipe.training
+    seed = settings.seed
     loaders = DataLoaders(
         array_loader(pictures.train, objective, batch, seed, training=True),
         array_loader(pictures.validation, objective, batch, seed, training=False),
@@ -141,9 +179,9 @@ def make_learner(
         loaders,
         network,
         loss_func=objective.loss,
-        opt_func=Adam,
+        opt_func=optimizer_for(settings.optimizer, network),
         splitter=lambda trained: trained.groups(),
-        wd=WEIGHT_DECAY,
+        wd=settings.weight_decay,
         path=work,
         train_bn=True,
     )
@@ -170,13 +208,15 @@ def array_loader(pictures: Pictures, objective: Objective, batch: int, seed: int
     return loader
 
 
-def find_learning_rate(learner: Learner) -> tuple[float, tuple[list[float], list[float], float]]:
+def find_learning_rate(
+    learner: Learner, allowed: tuple[float, float]
+) -> tuple[float, tuple[list[float], list[float], float]]:
     """Leslie Smith's range test (arXiv:1506.01186) with fastai's `valley`; weights are restored afterwards."""
     before = copy.deepcopy(learner.model.state_dict())
     with learner.no_bar(), learner.no_logging():
         suggestion = learner.lr_find(*FINDER_TRIES, num_it=FINDER_STEPS, show_plot=False, suggest_funcs=(valley,))
     learner.model.load_state_dict(before)
     learner.create_opt()
-    rate = float(f"{np.clip(float(suggestion.valley), *FINDER_RANGE):.3g}")
+    rate = float(f"{np.clip(float(suggestion.valley), *allowed):.3g}")
     recorder = learner.recorder
     return rate, ([float(rate) for rate in recorder.lrs], [float(loss) for loss in recorder.losses], rate)

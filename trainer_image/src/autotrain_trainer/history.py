@@ -9,3 +9,5 @@ class History:
         self.epochs: list[dict[str, float]] = []
         self.finder: tuple[list[float], list[float], float] | None = None
         self.best_epoch = 0
+        self.ended = ""
+        """Why before the last epoch of the spec; "" when it was not."""

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib import pyplot
 from numpy.typing import NDArray
 
+from autotrain_trainer.calibration import Bins
 from autotrain_trainer.data.pictures import Pictures
 from autotrain_trainer.report import save
 
@@ -47,6 +48,18 @@ def plot_shares(path: Path, shares: Values, classes: Sequence[str], what: str) -
         text = "does not occur" if np.isnan(shares[position]) else f"{shares[position]:.2f}"
         axes.text(0.01, row, text, va="center", fontsize=8, color="black")
     axes.set(xlim=(0, 1), xlabel=what)
+    save(figure, path)
+
+
+def plot_reliability(path: Path, before: Bins, after: Bins) -> None:
+    """How often a statement was right, by the confidence in it; the better calibrated, the nearer to the diagonal."""
+    figure, axes = pyplot.subplots(figsize=(5, 5), layout="constrained")
+    axes.plot([0, 1], [0, 1], color="0.7", linestyle=":")
+    for bins, what, colour in ((before, "as trained", "0.6"), (after, "as served", "tab:blue")):
+        label = f"{what}, error {bins.error:.4f}"
+        axes.plot(bins.confidence, bins.share, marker="o", markersize=4, color=colour, label=label)
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="confidence", ylabel="share that is right")
+    axes.legend(loc="lower right")
     save(figure, path)
 
 

@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,14 @@ from autotrain_api.outcome import ClassMetric, MetricValue
 from autotrain_server.preprocess import Picture
 from autotrain_server.tasks import Scores
 from autotrain_server.tasks.multilabel import sigmoid
+from autotrain_trainer.assessment import Scored
+from autotrain_trainer.calibration import Bins, bins_of, calibrated, temperature_of
+from autotrain_trainer.data.coverage import check_coverage
 from autotrain_trainer.data.fetch import failure
 from autotrain_trainer.data.label_set_tables import SetSample
 from autotrain_trainer.data.pictures import Pictures, PictureSet
 from autotrain_trainer.data.samples import Sample
-from autotrain_trainer.label_report import GRID_MOST, plot_grid, plot_shares, write_classes
+from autotrain_trainer.label_report import GRID_MOST, plot_grid, plot_reliability, plot_shares, write_classes
 from autotrain_trainer.label_set_measure import Truth, measure_sets, paired_sets, per_class, worst_sets
 from autotrain_trainer.labels import GOLDEN_CLOSE, GOLDEN_MOST
 from autotrain_trainer.report import PER_CLASS
@@ -41,17 +44,31 @@ class LabelSets:
         return self._targets[list(rows)]
 
 
-def check_label_sets(pictures: PictureSet) -> None:
-    """Raises RunError when there is nothing to tell apart."""
+def check_label_sets(pictures: PictureSet, classes: Sequence[str]) -> str:
+    """What is not known of some classes, or "". Raises RunError when there is nothing to tell apart, or to learn from."""
     targets = pictures.train.targets
     if (targets == targets[0]).all():
         raise failure(Reason.DATA_ONE_CLASS, "all pictures of the training part have the same labels")
+    return check_coverage(pictures, classes, lambda sample: cast(SetSample, sample).labels)
 
 
 class LabelSetAssessment:
     def __init__(self, classes: Sequence[str], metric: str) -> None:
         self._classes = classes
         self._metric = metric
+        self._temperature = 1.0
+
+    def calibrate(self, validation: Scored, published: Scored) -> dict[str, Any]:
+        """Choose the temperature; the errors are of every class of every picture."""
+        scores, pictures = validation
+        truth, count = pictures.targets, scores.size
+        self._temperature = temperature_of(lambda value: float(losses_of(scores / value, truth).mean()) * count)
+        return calibrated(
+            self._temperature, *(self._reliability(*published, value) for value in (1, self._temperature))
+        )
+
+    def _reliability(self, scores: Scores, pictures: Pictures, temperature: float) -> Bins:
+        return bins_of(sigmoid(scores / temperature).ravel(), pictures.targets.ravel() == 1)
 
     def golden(self, scores: Scores, pictures: Pictures) -> list[int]:
         """A picture with each label, then those in which a class was decided most narrowly."""
@@ -93,6 +110,8 @@ class LabelSetAssessment:
             "f1": found.f1,
         }
         write_classes(folder / PER_CLASS, self._classes, columns, found.support)
+        before, after = (self._reliability(scores, pictures, value) for value in (1, self._temperature))
+        plot_reliability(folder / "reliability.png", before, after)
         losses = losses_of(scores, pictures.targets)
         wrong = ((scores >= 0) != pictures.targets.astype(bool)).any(axis=1)
         worst = [row for row in np.argsort(-losses, kind="stable").tolist() if wrong[row]][:GRID_MOST]
@@ -106,12 +125,13 @@ class LabelSetAssessment:
 
     def _write_predictions(self, path: Path, scores: Scores, pictures: Pictures) -> None:
         """One row per picture: name, labels, predictions, and the confidence of every class."""
+        confidences = sigmoid(scores / self._temperature)
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(["image", "labels", "predictions", *self._classes])
-            for sample, row, confidences in zip(pictures.samples, scores, sigmoid(scores), strict=True):
+            for sample, row, values in zip(pictures.samples, scores, confidences, strict=True):
                 said = self._said(row) if (row >= 0).any() else ""
-                writer.writerow([sample.name, sample.label, said, *(f"{value:.6f}" for value in confidences)])
+                writer.writerow([sample.name, sample.label, said, *(f"{value:.6f}" for value in values)])
 
 
 def losses_of(scores: Scores, truth: Truth) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,17 +13,25 @@ from autotrain_api.outcome import ClassMetric, MetricValue
 from autotrain_server.preprocess import Picture
 from autotrain_server.tasks import Scores
 from autotrain_server.tasks.classification import softmax
+from autotrain_trainer.assessment import Scored
+from autotrain_trainer.calibration import Bins, bins_of, calibrated, temperature_of
+from autotrain_trainer.data.coverage import check_coverage
 from autotrain_trainer.data.fetch import failure
 from autotrain_trainer.data.pictures import Pictures, PictureSet
 from autotrain_trainer.data.samples import Sample
-from autotrain_trainer.label_report import plot_confusion, plot_mistakes, write_classes, write_predictions
+from autotrain_trainer.label_report import (
+    plot_confusion,
+    plot_mistakes,
+    plot_reliability,
+    write_classes,
+    write_predictions,
+)
 from autotrain_trainer.measure import class_shares, confusion, measure, paired, worst_classes
 from autotrain_trainer.report import PER_CLASS
 
 GOLDEN_MOST = 64
 GOLDEN_CLOSE = 8
 """How many golden pictures are chosen for their small margin between the first two classes."""
-SMALLEST = 1e-12
 
 
 def label_sample(name: str, label: object, read: Callable[[], bytes]) -> Sample:
@@ -44,16 +53,30 @@ class Labels:
         return self._targets[list(rows)]
 
 
-def check_classes(pictures: PictureSet) -> None:
-    """Raises RunError when there is nothing to tell apart."""
+def check_classes(pictures: PictureSet, classes: Sequence[str]) -> str:
+    """What is not known of some classes, or "". Raises RunError when there is nothing to tell apart, or to learn from."""
     if len(set(pictures.train.targets.tolist())) < 2:
         raise failure(Reason.DATA_ONE_CLASS, "the training part has pictures of one class only")
+    return check_coverage(pictures, classes, lambda sample: (sample.label,))
 
 
 class LabelAssessment:
     def __init__(self, classes: Sequence[str], metric: str) -> None:
         self._classes = classes
         self._metric = metric
+        self._temperature = 1.0
+
+    def calibrate(self, validation: Scored, published: Scored) -> dict[str, Any]:
+        """Choose the temperature; the errors are of the confidence in the first class."""
+        scores, pictures = validation
+        self._temperature = temperature_of(lambda value: float(nll_of(scores / value, pictures.targets).sum()))
+        return calibrated(
+            self._temperature, *(self._reliability(*published, value) for value in (1, self._temperature))
+        )
+
+    def _reliability(self, scores: Scores, pictures: Pictures, temperature: float) -> Bins:
+        right = scores.argmax(axis=1) == pictures.targets
+        return bins_of(softmax(scores / temperature).max(axis=1), right)
 
     def golden(self, scores: Scores, pictures: Pictures) -> list[int]:
         """A picture of each class, then those that were decided most narrowly."""
@@ -89,15 +112,18 @@ class LabelAssessment:
         return PairedDifference(name=self._metric, value=value, low=low, high=high)
 
     def report(self, folder: Path, scores: Scores, pictures: Pictures) -> None:
-        confidences = softmax(scores)
+        confidences = softmax(scores / self._temperature)
         counts = self._confusion(scores, pictures)
         plot_confusion(folder / "confusion_matrix.png", counts, self._classes)
         write_classes(folder / PER_CLASS, self._classes, class_shares(counts), counts.sum(axis=1))
+        before, after = (self._reliability(scores, pictures, value) for value in (1, self._temperature))
+        plot_reliability(folder / "reliability.png", before, after)
         plot_mistakes(folder / "worst_mistakes.png", pictures, confidences, self._classes)
         write_predictions(folder / "predictions.csv", pictures, confidences, self._classes)
 
 
 def nll_of(scores: Scores, targets: NDArray[np.int64]) -> NDArray[np.float64]:
     """Negative log-likelihood of each picture's label."""
-    likelihood = softmax(scores)[np.arange(len(targets)), targets]
-    return np.asarray(-np.log(np.maximum(likelihood, SMALLEST)))
+    wide = scores.astype(np.float64)
+    shifted = wide - wide.max(axis=1, keepdims=True)
+    return np.asarray(np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(targets)), targets])

@@ -19,8 +19,6 @@ from autotrain_server.trying import Trial
 from autotrain_trainer.failures import RunError
 
 TRIAL_SECONDS = 300
-OF_LABELS = ("Classification", "MultiLabelClassification")
-"""Tasks whose pictures have labels, and whose networks end with one layer of scores."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +44,7 @@ class OwnFunctions:
 
 
 def open_functions(run: RunConfig) -> OwnFunctions:
-    """The functions of a run. Raises FunctionError, and RunError where the task has no use for one."""
-    recipe = run.recipe
-    asked = {"data.load": recipe.data.load, "model.head": recipe.model.head}
-    if recipe.task not in OF_LABELS and (found := [path for path, call in asked.items() if call is not None]):
-        message = f"{recipe.task} has no {' and no '.join(found)}; {' and '.join(OF_LABELS)} have"
-        raise RunError(Stage.CONFIG, Reason.INVALID_SPEC, message)
+    """The functions of a run. Raises FunctionError."""
     if run.functions_file is None:
         return OwnFunctions()
     training = read_functions(Path(run.functions_file))

@@ -75,6 +75,12 @@ class ProgressBoard:
         if self._console is not None:
             self._console.print(text, highlight=False)
 
+    def stopped(self, message: str) -> None:
+        """Training ends before its last epoch: what is done is all there is."""
+        now = self.current
+        self._update({"epochs": now.epoch, "steps": now.step, "percent": TRAINING_SHARE[1], "remaining_seconds": 0})
+        self.say(message)
+
     def _update(self, changes: dict[str, Any]) -> None:
         with self._lock:
             self._current = self._current.model_copy(update=changes)

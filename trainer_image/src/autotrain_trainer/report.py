@@ -15,6 +15,8 @@ from matplotlib.figure import Figure
 
 mpl.rcParams["text.parse_math"] = False  # a class may be called "$"
 CLASSES_TOLD = 100
+TOLD = ("damaged", "temperature", "calibration_error")
+"""What the model card says elsewhere of what was resolved."""
 PER_CLASS = "per_class.csv"
 """A table that tasks may leave in report/: the class first, its figures after it."""
 
@@ -45,6 +47,8 @@ def plot_losses(path: Path, history: History) -> None:
     right.set(ylabel=metric, ylim=(0, 1.02))
     lines = axes.get_lines() + right.get_lines()
     labels = [str(line.get_label()) for line in lines]
+    if history.ended:
+        figure.suptitle(history.ended, fontsize=8)
     figure.legend(lines, labels, loc="outside lower center", ncols=len(lines), fontsize=8, frameon=False)
     save(figure, path)
 
@@ -98,6 +102,18 @@ def _figure(text: str) -> str:
     return text if text.isdecimal() else f"{float(text):.4f}" if text else "-"
 
 
+def _confidences(manifest: Manifest) -> str:
+    """What is to be known of them, where the task has a temperature."""
+    error = manifest.resolved.get("calibration_error")
+    if error is None:
+        return ""
+    return (
+        f"\nConfidences are those of the scores divided by a temperature of {manifest.resolved['temperature']:.4g}, "
+        "chosen on the validation part. On the published pictures their expected calibration error is "
+        f"{error['after']:.4f}; without it, {error['before']:.4f} (reliability.png).\n"
+    )
+
+
 def model_card(manifest: Manifest, damaged: Sequence[str], classes: str = "") -> str:
     """The model in words, as Markdown; `classes` is the table of classes."""
     metrics = "\n".join(
@@ -105,7 +121,7 @@ def model_card(manifest: Manifest, damaged: Sequence[str], classes: str = "") ->
         for metric in manifest.metrics
     )
     resolved = "\n".join(
-        f"- {name.replace('_', ' ')}: {_words(value)}" for name, value in manifest.resolved.items() if name != "damaged"
+        f"- {name.replace('_', ' ')}: {_words(value)}" for name, value in manifest.resolved.items() if name not in TOLD
     )
     precisions = "\n".join(
         f"- {record.precision} with {record.engine}: {'passed' if record.passed else 'not served'}, {record.reason}"
@@ -123,7 +139,7 @@ Classes: {", ".join(manifest.classes)}.
 
 Measured through the server's own code, in Float32, on pictures that were not trained on.
 
-{classes}
+{classes}{_confidences(manifest)}
 Lower precisions beside it:
 
 {precisions or "- none was measured"}

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -11,6 +12,7 @@ from autotrain_api.bundle import ResolvedPreprocessing
 from autotrain_api.revision import Recipe
 from autotrain_server.functions import Change
 from autotrain_trainer.augment import BatchAugmentation
+from autotrain_trainer.balance import balanced
 from autotrain_trainer.data.mask_values import IGNORE
 from autotrain_trainer.data.pictures import Pictures
 from autotrain_trainer.mask_measure import Overlaps, metric_of, overlaps_of
@@ -35,13 +37,26 @@ class MaskAugmentation(BatchAugmentation):
 
 
 class MaskObjective:
-    """Logits [n, classes, height, width], targets int64 [n, height, width]."""
+    """Logits [n, classes, height, width], targets int64 [n, height, width].
+
+    Labels are smoothed, and balanced classes weighed by their share of the known pixels, in the cross-entropy only.
+    `masks` are those of the training part, uint8 [n, height, width].
+    """
 
     def __init__(
-        self, recipe: Recipe, preprocessing: ResolvedPreprocessing, classes: int, metric: str, own: Change | None = None
+        self,
+        recipe: Recipe,
+        preprocessing: ResolvedPreprocessing,
+        classes: int,
+        metric: str,
+        masks: NDArray[np.uint8],
+        own: Change | None = None,
     ) -> None:
+        self._smoothing = recipe.training.label_smoothing
+        balance = recipe.training.class_weights == "Balanced"
+        self._weights = torch.from_numpy(balanced(pixel_counts(masks, classes))) if balance else None
         self._augment = MaskAugmentation(
-            recipe.augmentation, preprocessing.height, preprocessing.width, recipe.training.seed, own
+            recipe.augmentation, preprocessing.height, preprocessing.width, recipe.training.seed, own=own
         )
         self._classes = classes
         self._metric = metric
@@ -55,7 +70,9 @@ class MaskObjective:
         return varied, (known,)
 
     def loss(self, scores: Tensor, *target: Tensor) -> Tensor:
-        return pixel_loss(scores, target[0]) + DICE_WEIGHT * dice_loss(scores, target[0])
+        weights = None if self._weights is None else self._weights.to(scores.device)
+        pixels = pixel_loss(scores, target[0], weights, self._smoothing)
+        return pixels + DICE_WEIGHT * dice_loss(scores, target[0])
 
     def validation(self) -> "MaskValidation":
         return MaskValidation(self._classes, self._metric)
@@ -77,10 +94,21 @@ class MaskValidation:
         return float(np.mean(self._losses)), metric_of(self._metric, Overlaps.joined(self._overlaps))
 
 
-def pixel_loss(scores: Tensor, masks: Tensor) -> Tensor:
+def pixel_loss(scores: Tensor, masks: Tensor, weights: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
     """Mean cross-entropy of the known pixels; 0 when there are none."""
     known = (masks != IGNORE).sum().clamp(min=1)
-    return functional.cross_entropy(scores, masks, ignore_index=IGNORE, reduction="sum") / known
+    losses = functional.cross_entropy(
+        scores, masks, weights, ignore_index=IGNORE, reduction="sum", label_smoothing=smoothing
+    )
+    return losses / known
+
+
+def pixel_counts(masks: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
+    """How many known pixels each class has; mask by mask, since all of them may be larger than memory."""
+    counts = np.zeros(IGNORE + 1, np.int64)
+    for mask in masks:
+        counts += np.bincount(mask.ravel(), minlength=IGNORE + 1)
+    return counts[:classes]
 
 
 def dice_loss(scores: Tensor, masks: Tensor) -> Tensor:

@@ -38,6 +38,8 @@ class OfLogits:
 
     def __init__(self, classes: Sequence[str], preprocessing: ResolvedPreprocessing, resolved: dict[str, Any]) -> None:
         self.classes = classes
+        self.temperature = float(resolved.get("temperature", 1.0))
+        """Confidences are those of the logits divided by it; the trainer chose it so that they say how often they are right."""
 
     def problem(self, scores: Scores) -> str:
         wanted = (len(scores), len(self.classes))
@@ -60,8 +62,8 @@ class OfLogits:
 
 class Classification(OfLogits):
     def answer(self, seen: Seen, settings: Postprocessing) -> ClassificationAnswer:
-        confidences = softmax(seen.scores)
-        top = named(likeliest(confidences)[: settings.top_k], confidences, self.classes, settings)
+        confidences = softmax(seen.scores / self.temperature)
+        top = named(likeliest(seen.scores)[: settings.top_k], confidences, self.classes, settings)
         return ClassificationAnswer(prediction=top[0].label, confidence=top[0].confidence, top=top)
 
     def labels(self, answer: ClassificationAnswer) -> list[str]:
@@ -80,14 +82,14 @@ class Classification(OfLogits):
         values: dict[str, list[str] | list[float]] = {
             "label": [answer.prediction for answer in answers],
             "confidence": [answer.confidence for answer in answers],
-            "scores": [float(value) for one in seen for value in softmax(one.scores)],
+            "scores": [float(value) for one in seen for value in softmax(one.scores / self.temperature)],
         }
         return {name: (*form, values[name]) for name, form in self.tensors(len(answers)).items()}
 
 
-def likeliest(confidences: NDArray[np.float64]) -> NDArray[np.intp]:
+def likeliest(logits: Scores) -> NDArray[np.intp]:
     """Positions of the classes, the likeliest first; of two alike the first in the order of classes."""
-    return np.argsort(-confidences, kind="stable")
+    return np.argsort(-logits, kind="stable")
 
 
 def named(

@@ -28,8 +28,8 @@ class MultiLabelAnswer(BaseModel):
 class MultiLabel(OfLogits):
     def answer(self, seen: Seen, settings: Postprocessing) -> MultiLabelAnswer:
         threshold = THRESHOLD if settings.score_threshold is None else settings.score_threshold
-        confidences = sigmoid(seen.scores)
-        order = likeliest(confidences)
+        confidences = sigmoid(seen.scores / self.temperature)
+        order = likeliest(seen.scores)
         reached = order[confidences[order] >= threshold]
         return MultiLabelAnswer(
             predictions=named(reached, confidences, self.classes, settings),
@@ -47,7 +47,7 @@ class MultiLabel(OfLogits):
         labels = [json.dumps(self.labels(self.answer(one, settings)), ensure_ascii=False) for one in seen]
         values: dict[str, list[str] | list[float]] = {
             "labels": labels,
-            "scores": [float(value) for one in seen for value in sigmoid(one.scores)],
+            "scores": [float(value) for one in seen for value in sigmoid(one.scores / self.temperature)],
         }
         return {name: (*form, values[name]) for name, form in self.tensors(len(seen)).items()}
 

@@ -19,7 +19,7 @@ from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from autotrain_api.names import Reason, Stage
-from autotrain_trainer.failures import VOLUME_ERRORS, RunError
+from autotrain_trainer.failures import VOLUME_ERRORS, RunError, Terminated
 from autotrain_trainer.retrying import Answer, GaveUpError, retry
 
 CHUNK = 1 << 20
@@ -95,7 +95,11 @@ def fetch_file(uri: str, sha256: str, target: Path, field: str, report: Report) 
 
 def local(uri: str) -> Path | None:
     """The folder or file of this machine that `uri` names, or None when it names another place. Raises RunError."""
-    if urlsplit(uri).scheme in REMOTE_SCHEMES:
+    try:
+        scheme, _ = urlsplit(uri).scheme, urlsplit(uri).port
+    except ValueError as error:
+        raise failure(Reason.DATA_NOT_FOUND, f"{uri} is no URI: {error}") from error
+    if scheme in REMOTE_SCHEMES:
         return None
     source = Path(unquote(urlsplit(uri).path))
     _check_source(source, uri)
@@ -158,8 +162,15 @@ class Told:
     def __init__(self, size: int, report: Report) -> None:
         self.report = report
         self._size, self._have, self._lock = size, 0, threading.Lock()
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Whoever counts on is ended by Terminated: the fetch is over, one way or the other."""
+        self._stopped.set()
 
     def add(self, count: int) -> None:
+        if self._stopped.is_set():
+            raise Terminated
         with self._lock:
             self._have += count
             text = told_progress(min(self._have, self._size), self._size)
@@ -249,6 +260,4 @@ def _check_link(name: str, base: PurePosixPath, target: str, uri: str) -> None:
 def check_room(size: int, folder: Path, uri: str) -> None:
     free = shutil.disk_usage(folder).free
     if size > free:
-        raise failure(
-            Reason.DATA_ARCHIVE_INVALID, f"{uri} unpacks to {size >> 20} MiB; there is room for {free >> 20} MiB"
-        )
+        raise failure(Reason.DATA_ARCHIVE_INVALID, f"{uri} needs {size >> 20} MiB; there is room for {free >> 20} MiB")

@@ -4,6 +4,7 @@ A branch is resolved to a commit first, so that all files are of one state. HF_T
 """
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -37,6 +38,8 @@ PLACE = re.compile(
     r"hf://(?:(?P<kind>datasets|models)/)?(?P<repo>(?!datasets/|models/|spaces/)[^/@]+/[^/@]+)"
     r"(?:@(?P<revision>[^/]+))?(?:/(?P<path>.*))?"
 )
+NO_HUB = ("UnsupportedProtocol", "TooManyRedirects")
+"""Types of huggingface_hub's HTTP client: what it cannot even ask."""
 FORM = "hf://datasets/owner/name[@revision][/path] or hf://owner/name[@revision][/path]"
 
 
@@ -74,8 +77,10 @@ class HubFiles:
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="hub") as threads:
             try:
                 list(threads.map(lambda one: self._bring_one(one, partial, told), self.files))
-            finally:
-                threads.shutdown(wait=True, cancel_futures=True)
+            except BaseException:
+                told.stop()
+                threads.shutdown(cancel_futures=True)
+                raise
         shutil.rmtree(partial / OWN_CACHE, ignore_errors=True)
         shutil.rmtree(target, ignore_errors=True)
         (partial / self.path if self.path else partial).rename(target)
@@ -179,10 +184,16 @@ def refusals(uri: str) -> Iterator[None]:
         raise failure(Reason.DATA_NOT_FOUND, f"{uri}: there is no such revision") from error
     except (EntryNotFoundError, HFValidationError) as error:
         raise failure(Reason.DATA_NOT_FOUND, f"{uri}: {str(error).splitlines()[0]}") from error
+    except json.JSONDecodeError as error:
+        raise ConnectionError("what answers does not speak as the hub does") from error
     except HfHubHTTPError as error:
         if error.response.status_code in (401, 403):
             why = f"access is denied ({error.response.status_code}); is HF_TOKEN right?"
             raise failure(Reason.DATA_NOT_FOUND, f"{uri}: {why}") from error
+        raise
+    except Exception as error:
+        if type(error).__name__ in NO_HUB:
+            raise failure(Reason.DATA_NOT_FOUND, f"{uri}: HF_ENDPOINT leads to no hub: {error}") from error
         raise
 
 

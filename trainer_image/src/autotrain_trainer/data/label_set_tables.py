@@ -93,9 +93,11 @@ def _reader(path: Path, columns: Sequence[str], data: Data, known: set[str]) -> 
         return lambda row, where: set(_split(row[column] or "", data.label_delimiter or DELIMITER))
     others = [name for name in columns if name not in (data.image_column or "image", data.group_column)]
     classes = [name for name in others if not data.classes or name in data.classes]
-    if len(set(classes)) != len(classes) or not classes:
-        what = "names a column twice" if classes else "has neither a column of labels nor columns of classes"
-        raise failure(Reason.DATA_LAYOUT_INVALID, f"{path.name} {what}; columns found: {', '.join(columns)}")
+    if not classes:
+        raise failure(
+            Reason.DATA_LAYOUT_INVALID,
+            f"{path.name} has neither a column of labels nor columns of classes; columns found: {', '.join(columns)}",
+        )
     known |= set(classes)
     return lambda row, where: {name for name in classes if _marked(row[name], name, where)}
 

@@ -178,12 +178,19 @@ def _rows(path: Path, root: Path, data: Data) -> list[Sample]:
                 f"{path.name} has no column {column!r}; columns found: {', '.join(columns) or 'none'}",
             )
     samples, missing = [], []
+    known: dict[Path, str] = {}
     for number, row in enumerate(rows, start=2):
         file_path = picture_in((path.parent, root), row[image] or "", root)
         if file_path is None:
             missing.append(f"line {number}: {row[image]!r}")
         elif not (row[label] or "").strip():
             raise failure(Reason.DATA_LAYOUT_INVALID, f"{path.name}, line {number}: the label is empty")
+        elif (first := known.setdefault(file_path, row[label].strip())) != row[label].strip():
+            raise failure(
+                Reason.DATA_LAYOUT_INVALID,
+                f"{path.name}, line {number}: {row[image]!r} is labelled {row[label].strip()!r} here and {first!r} before; "
+                "pictures with several labels are for the task MultiLabelClassification",
+            )
         else:
             samples.append(Sample(row[image], row[label].strip(), file_path.read_bytes, row[group] if group else None))
     if missing:
@@ -199,9 +206,19 @@ def read_table(path: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
-            return reader.fieldnames or [], list(reader)
+            columns, rows = reader.fieldnames or [], list(reader)
     except (UnicodeDecodeError, csv.Error) as error:
         raise failure(Reason.DATA_LAYOUT_INVALID, f"{path.name} is not a table in UTF-8: {error}") from error
+    if len(set(columns)) != len(columns):
+        raise failure(
+            Reason.DATA_LAYOUT_INVALID, f"{path.name} names a column twice; columns found: {', '.join(columns)}"
+        )
+    if number := next((number for number, row in enumerate(rows, start=2) if None in row), None):
+        raise failure(
+            Reason.DATA_LAYOUT_INVALID,
+            f"{path.name}, line {number} has more than the {len(columns)} cells of the first line; quote cells with commas",
+        )
+    return columns, rows
 
 
 def picture_in(bases: Iterable[Path], name: str, root: Path) -> Path | None:

@@ -6,7 +6,7 @@ Training pictures are kept larger than the model's input, so that crops have som
 import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -73,6 +73,9 @@ class PictureSet:
     test: Pictures | None
     damaged: list[str]
     """Names and causes of pictures that were left out."""
+    leaked: list[str] = field(default_factory=list)
+    """Names of validation and test pictures whose bytes are in the training part too. The split by content keeps copies
+    together; parts of the data's own, and groups, may not."""
 
     @property
     def published(self) -> Pictures:
@@ -84,6 +87,8 @@ class PictureSet:
 class _Loaded:
     side: Side
     sample: Sample
+    digest: bytes = b""
+    """sha256 of the file"""
     error: str = ""
 
 
@@ -114,19 +119,21 @@ def load_pictures(
         side, sample = given[row]
         try:
             content = sample.read()
+            digest = hashlib.sha256(content).digest()
             side = side_of(sample, content, parts, data) if side == "train" else side
             picture = read(content, sizes[side], MAX_PIXELS)
             rooms[side][row] = picture.pixels if change is None else change(picture.pixels)
             targets[side].put(row, sample, picture, sizes[side])
         except (ValueError, OSError) as error:
-            return _Loaded(side, sample, str(error))
-        return _Loaded(side, sample)
+            return _Loaded(side, sample, error=str(error))
+        return _Loaded(side, sample, digest)
 
     loaded = _in_threads(load, len(given), report)
     damaged = check_damaged(loaded)
     sides = {side: _collect(loaded, side, room, targets[side]) for side, room in rooms.items()}
     _check_sides(sides, data)
-    return PictureSet(sides["train"], sides["validation"], sides["test"] if len(sides["test"]) else None, damaged)
+    test = sides["test"] if len(sides["test"]) else None
+    return PictureSet(sides["train"], sides["validation"], test, damaged, _leaked(loaded))
 
 
 def _in_threads(load: Callable[[int], _Loaded], count: int, report: Report) -> list[_Loaded]:
@@ -177,6 +184,12 @@ def check_damaged(loaded: Sequence[_Loaded]) -> list[str]:
             f"{'; '.join(damaged[:NAMED])}",
         )
     return damaged
+
+
+def _leaked(loaded: Sequence[_Loaded]) -> list[str]:
+    """See PictureSet."""
+    known = {item.digest for item in loaded if item.side == "train" and not item.error}
+    return [item.sample.name for item in loaded if item.side != "train" and item.digest in known]
 
 
 def _collect(loaded: Sequence[_Loaded], side: str, room: NDArray[np.uint8], targets: Targets) -> Pictures:

@@ -82,8 +82,10 @@ class Objects:
             try:
                 for done in running:
                     done.result()
-            finally:
-                threads.shutdown(wait=True, cancel_futures=True)
+            except BaseException:
+                told.stop()
+                threads.shutdown(cancel_futures=True)
+                raise
 
     def _bring_member(self, one: Object, path: Path, told: Told) -> None:
         if path.is_file() and path.stat().st_size == one.size:
@@ -101,9 +103,9 @@ class Objects:
 
     def _append(self, one: Object, path: Path, uri: str, told: Told) -> None:
         """What is missing of it, if it is still the same object."""
+        if _size(path) > one.size:
+            path.unlink()  # whatever that is
         have = _size(path)
-        if have > one.size:
-            raise ChangedError
         with path.open("ab") as file:
             if have < one.size:
                 with refusals(uri, found=True):
@@ -125,6 +127,7 @@ class Objects:
 
 def locate_objects(uri: str) -> Objects:
     """The object that `uri` names, or else those below it as a folder. Raises RunError."""
+    located(lambda: stores.check_form(uri), uri)
     parts = urlsplit(uri)
     key = unquote(parts.path).strip("/")
     found: list[Object] = []

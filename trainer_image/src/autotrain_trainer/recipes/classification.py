@@ -6,6 +6,8 @@ data -> model -> export once, untrained -> pixels; then running.py: fit -> measu
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from autotrain_api.run import RunConfig
 from autotrain_trainer.data.cache import open_data
 from autotrain_trainer.data.layouts import classes_of, read_parts
@@ -41,9 +43,13 @@ def prepare(run: RunConfig, board: ProgressBoard, work: Path) -> Prepared:
     pictures = load_pictures(
         parts, recipe.data, preprocessing, work, board.say, partial(Labels, classes), own.change(preprocessing)
     )
-    check_classes(pictures)
+    if unmeasured := check_classes(pictures, classes):
+        board.say(unmeasured)
     resolved = resolve(run, network, preprocessing, len(pictures.train))
     tell(board, pictures, classes, resolved)
-    objective = LabelObjective(recipe, preprocessing, run.gate_metric, own.augmentation(run, preprocessing))
+    counts = np.bincount(pictures.train.targets, minlength=len(classes))
+    objective = LabelObjective(recipe, preprocessing, run.gate_metric, counts, own.augmentation(run, preprocessing))
     assessment = LabelAssessment(classes, run.gate_metric)
-    return Prepared(classes, network, network, preprocessing, pictures, resolved, objective, assessment)
+    return Prepared(
+        classes, network, network, preprocessing, pictures, resolved, objective, assessment, assessment.calibrate
+    )

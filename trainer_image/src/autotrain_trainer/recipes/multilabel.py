@@ -44,9 +44,14 @@ def prepare(run: RunConfig, board: ProgressBoard, work: Path) -> Prepared:
     pictures = load_pictures(
         parts, recipe.data, preprocessing, work, board.say, partial(LabelSets, classes), own.change(preprocessing)
     )
-    check_label_sets(pictures)
+    if unmeasured := check_label_sets(pictures, classes):
+        board.say(unmeasured)
     resolved = resolve(run, network, preprocessing, len(pictures.train))
     tell(board, pictures, classes, resolved)
-    objective = LabelSetObjective(recipe, preprocessing, run.gate_metric, own.augmentation(run, preprocessing))
+    objective = LabelSetObjective(
+        recipe, preprocessing, run.gate_metric, pictures.train.targets, own.augmentation(run, preprocessing)
+    )
     assessment = LabelSetAssessment(classes, run.gate_metric)
-    return Prepared(classes, network, network, preprocessing, pictures, resolved, objective, assessment)
+    return Prepared(
+        classes, network, network, preprocessing, pictures, resolved, objective, assessment, assessment.calibrate
+    )

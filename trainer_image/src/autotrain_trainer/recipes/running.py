@@ -25,6 +25,7 @@ from autotrain_trainer.model import Trainable
 from autotrain_trainer.output import output_folder, work_folder
 from autotrain_trainer.prepared import Prepared
 from autotrain_trainer.progress import ProgressBoard
+from autotrain_trainer.recipes.refusals import refuse_unfit
 from autotrain_trainer.resolved import Resolved
 
 RECIPES = {
@@ -35,9 +36,12 @@ RECIPES = {
 }
 """Task -> module of this package; imported when it is asked for, since some need libraries that others do not."""
 
+LEAKS_NAMED = 5
+
 
 def prepare(run: RunConfig, board: ProgressBoard, work: Path) -> Prepared:
     """Everything before the first step, by the task's recipe. Raises RunError."""
+    refuse_unfit(run.recipe)
     recipe = importlib.import_module(f"autotrain_trainer.recipes.{RECIPES[run.recipe.task]}")
     ready: Prepared = recipe.prepare(run, board, work)
     return ready
@@ -108,6 +112,11 @@ def tell(board: ProgressBoard, pictures: PictureSet, classes: Sequence[str], res
     """What is about to be trained on, in words."""
     if pictures.damaged:
         board.say(f"{len(pictures.damaged)} damaged pictures are left out: {'; '.join(pictures.damaged)}")
+    if leaked := pictures.leaked:
+        board.say(
+            f"{len(leaked)} pictures are in the training part and in the one that it is measured on, so its metric says "
+            f"too much: {', '.join(leaked[:LEAKS_NAMED])}{', ...' if len(leaked) > LEAKS_NAMED else ''}"
+        )
     board.say(
         f"{len(pictures.train)} pictures to train on, {len(pictures.validation)} to validate, {len(classes)} classes, "
         f"batch size {resolved.batch_size}, {resolved.precision}",

@@ -147,8 +147,9 @@ def test_torch_and_the_bundle_say_the_same_of_every_picture(trained, data):
     from safetensors.torch import load_file
 
     from autotrain_trainer.model import build
+    from autotrain_trainer.own_functions import OwnFunctions
 
-    network, _ = build(run_of(data, trained.folder), len(CLASSES), trained.folder, str)
+    network, _ = build(run_of(data, trained.folder), len(CLASSES), trained.folder, str, OwnFunctions())
     network.load_state_dict(load_file(trained.folder / bundle.WEIGHTS))
     images = np.stack([trained.predictor.decode((data / f"{number}.png").read_bytes()) for number in range(PICTURES)])
     with torch.no_grad():

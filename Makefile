@@ -59,8 +59,8 @@ soak: install ## long runs: memory lost again and again, 25 kills, 10,000 damage
 unit: install ## the inner loop, in seconds
 	$(PYTEST) -q tests/unit
 
-contract: install ## do the parts agree, are examples and docs true?
-	$(PYTEST) -q tests/contract
+contract: install ## do the parts agree, are examples and docs true? What trains a model for that runs in `make test` only
+	$(PYTEST) -q -m "not torch" tests/contract
 
 check: tools ## lint, types, direction of imports, chart
 	$(BIN)/ruff check .

@@ -53,7 +53,7 @@ def specs(data: Path, initial: Path) -> dict[str, dict[str, Any]]:
     starting = {"backbone": weights.BACKBONE, "imageSize": 128, "initialWeights": {"uri": initial.resolve().as_uri()}}
     scratch = {"backbone": "resnet18", "imageSize": 128, "pretrained": False}
     return {
-        "EfficientNet-Lite0, ImageNet weights": of_task | {"model": starting, "training": {"epochs": 5}},
+        "EfficientNet-Lite0, ImageNet weights": of_task | {"model": starting, "training": {"epochs": 6}},
         "resnet18, from scratch": of_task | {"model": scratch, "training": {"epochs": 8}},
     }
 

@@ -47,6 +47,11 @@ def short_of_replicas() -> World:
     return world.settle()
 
 
+LEARNED = {
+    "functions": {"configMapRef": {"name": "own"}},
+    "preprocessing": {"function": "grey"},
+}
+
 STATES: dict[str, Callable[[], World]] = {
     "new, no pod runs yet": new,
     "the image cannot be pulled": lambda: new().pod_waits("ImagePullBackOff"),
@@ -75,6 +80,7 @@ STATES: dict[str, Callable[[], World]] = {
     "serving disabled, trained": lambda: World(serving={"enabled": False}).settle().trains(),
     "unknown backbone": lambda: World(model={"backbone": "resnet81"}).settle(),
     "unknown backbone, an earlier model is served": lambda: served().edit(model={"backbone": "resnet81"}),
+    "its own functions are missing": lambda: World(**LEARNED).settle(),
     "a name is taken by somebody else's object": foreign_service,
 }
 

@@ -5,11 +5,17 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+import pytest
+import yaml
 from packaging.requirements import Requirement
 from typer.main import get_command
 
+from autotrain_api.revision import recipe_of
+from autotrain_api.trainingjob import TrainingJob
 from autotrain_cli.__main__ import Exit, app
+from autotrain_cli.convert import Request, convert
 from autotrain_cli.serving_part import SERVER_MODULES
+from autotrain_trainer.recipes.refusals import refuse_unfit
 
 README = (Path(__file__).parents[2] / "cli/README.md").read_text()
 
@@ -25,6 +31,39 @@ def distributions_of(name: str) -> set[str]:
             required = [Requirement(text) for text in metadata.requires(name) or []]
             waiting += [one.name for one in required if one.marker is None or one.marker.evaluate({"extra": ""})]
     return found
+
+
+EVERYTHING = """
+[project]
+name = pets
+type = {}
+data_source_url = https://example.org/pets.zip
+[architecture]
+backbone = resnet18
+model_type = torchvision.fcos
+size = 100
+[training]
+annotations_file = train.json
+[training.scheme]
+mixup = 0.1
+cutmix = 0.1
+aa = rand-m9-mstd0.5
+smoothing = 0.1
+reprob = 0.1
+epochs = 2
+model_ema_decay = 0.9
+patience = 3
+[testing]
+detection_threshold = 0.5
+nms_iou_threshold = 0.5
+"""
+
+
+@pytest.mark.parametrize("task", ["classification", "multilabel", "object_detection", "segmentation"])
+def test_a_task_is_asked_for_nothing_that_its_recipe_refuses(task: str):
+    job = TrainingJob.model_validate(yaml.safe_load(convert(Request("pets.ini", EVERYTHING.format(task))).text))
+
+    refuse_unfit(recipe_of(job.spec))
 
 
 def test_own_functions_find_in_a_server_what_the_conversion_says():

@@ -203,6 +203,8 @@ def test_the_report_has_its_plots(trained):
         "losses.png",
         "learning_rate.png",
         "confusion_matrix.png",
+        "per_class.csv",
+        "reliability.png",
         "worst_mistakes.png",
         "predictions.csv",
         "model_card.md",
@@ -240,8 +242,9 @@ def test_the_weights_give_the_served_scores_in_torch(trained, predictor, data):
     from safetensors.torch import load_file
 
     from autotrain_trainer.model import build
+    from autotrain_trainer.own_functions import OwnFunctions
 
-    network, preprocessing = build(run_of(data, trained.folder), len(SHAPES))
+    network, preprocessing = build(run_of(data, trained.folder), len(SHAPES), trained.folder, str, OwnFunctions())
     network.load_state_dict(load_file(trained.folder / bundle.WEIGHTS))
     images = np.stack([predictor.decode((data / row["image"]).read_bytes()) for row in rows_of(trained)])
     with torch.no_grad():
@@ -429,7 +432,7 @@ def test_a_wrong_config_ends_with_65_and_names_the_field(data, tmp_path):
 
 @pytest.mark.parametrize("name", ["a$\\frac{$", "b$^$", "two\nlines", "<b>"])
 def test_a_class_of_any_name_is_plotted(tmp_path, name):
-    from autotrain_trainer.report import plot_confusion
+    from autotrain_trainer.label_report import plot_confusion
 
     plot_confusion(tmp_path / "plot.png", np.eye(2, dtype=int), [name, "other"])
 

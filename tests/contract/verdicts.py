@@ -129,6 +129,7 @@ BAD = [
     Case("a function from nowhere", {"spec.augmentation.function": "shadow"}, "spec"),
     Case("a policy that nobody has", {"spec.augmentation.policy": "random"}, "spec.augmentation.policy"),
     Case("a smoothing of everything", {"spec.training.labelSmoothing": 1}, "spec.training.labelSmoothing"),
+    Case("no arguments of no function", {"spec.serving.postprocessing.args": {}}, "spec.serving.postprocessing"),
     Case("arguments of no function", {"spec.serving.postprocessing.args": {"a": 1}}, "spec.serving.postprocessing"),
     Case("a class twice", {"spec.data.classes": ["rose", "tulip", "rose"]}, "spec.data"),
     Case("all of it for validation", {"spec.data.validationFraction": 1}, "spec.data.validationFraction"),

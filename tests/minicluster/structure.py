@@ -11,6 +11,8 @@ from minicluster.resources import Object
 _ROOT_FIELDS = ("apiVersion", "kind", "metadata")
 _LIST_TYPES = ("atomic", "map", "set")
 _TYPES = ("array", "boolean", "integer", "number", "object", "string")
+_COMPARED = re.compile(r"\bself((?:\.[a-zA-Z_]\w*)+)\s*(==|!=)\s*\{")
+"""An object against a map."""
 _CHAIN = re.compile(r"\bself((?:\.[a-zA-Z_]\w*)+)(\s*\()?")
 
 
@@ -162,7 +164,17 @@ def _compile_error(rule: str, node: Object) -> str:
         missing = _missing(names[:-1] if found[2] else names, node)
         if missing:
             return f"undefined field '{missing}'"
+    for found in _COMPARED.finditer(rule):
+        if _opaque(found[1].strip(".").split("."), node):
+            return f"found no matching overload for '_{found[2]}_' applied to an object of unknown fields and a map"
     return ""
+
+
+def _opaque(names: list[str], node: Object) -> bool:
+    """Whether a chain leads to an object of which nothing is known."""
+    for name in names:
+        node = (node.get("properties") or {}).get(name) or {}
+    return bool(node.get("x-kubernetes-preserve-unknown-fields"))
 
 
 def _missing(names: list[str], node: Object | None) -> str:

@@ -263,7 +263,7 @@ def test_of_two_keys_for_one_field_the_table_s_first_counts_and_the_other_is_tol
     assert "comes from training.scheme.learning_rate (line 12)" in unused(text, "training.scheme.lr")
 
 
-def test_what_is_for_pictures_with_one_label_is_left_out_of_detection():
+def test_what_is_for_pictures_with_labels_is_left_out_of_detection():
     text = converted(small("[training.scheme]\nmixup = 0.2", task="object_detection")).text
 
     assert "augmentation" not in job_of(text)["spec"]
@@ -316,6 +316,7 @@ def test_a_path_outside_of_the_data_is_refused():
         ("~/data/pets", "file:///home/me/data/pets"),
         ("data/pets/", "file:///home/me/AutoTrain/data/pets"),
         ("/data/pets", "file:///data/pets"),
+        ("C:\\data\\pets", "file:///C:/data/pets"),
     ],
 )
 def test_a_folder_of_this_machine_is_taken_with_a_warning(folder: str, uri: str):
@@ -334,6 +335,27 @@ def test_a_slip_in_an_address_is_mended_with_a_warning(slip: str):
         job_of(found.text)["spec"]["data"]["uri"] == f"https://{'www.' if slip == 'www.' else ''}example.org/pets.zip"
     )
     assert found.warnings[0].line == 5
+
+
+def test_paths_of_windows_are_paths():
+    text = small("annotations_file = ${dir}\\boxes\\train.json", task="object_detection").replace("~/data", "C:\\data")
+
+    assert spec_of(text)["data"]["train"] == "boxes/train.json"
+
+
+@pytest.mark.parametrize("address", ["https://example.org/ds?key=abc", "https://me:word@example.org/pets.zip"])
+def test_an_address_with_a_key_in_it_is_taken_with_a_warning(address: str):
+    found = converted(small().replace("https://example.org/pets.zip", address))
+
+    assert job_of(found.text)["spec"]["data"]["uri"] == address
+    assert found.warnings[0].text.endswith("it carries a key, which all see who see the object")
+
+
+def test_values_that_are_nobody_s_business_are_not_shown():
+    text = converted(small("[storage]\naws_secret_access_key = abc123\n")).text
+
+    assert "abc123" not in text
+    assert "AutoTrain operator has no storage.aws_secret_access_key" in unused(text, "storage.aws_secret_access_key")
 
 
 @pytest.mark.parametrize("address", ["ftp://example.org/pets.zip", "[1, 2]"])
@@ -428,6 +450,13 @@ def test_arguments_are_held_against_the_parameters():
         "config.ini:22: architecture.head.breadth: unknown argument; "
         "two_layers (custom_functions.py, line 24) takes width, num_classes, names",
     ]
+
+
+def test_a_head_need_not_be_told_what_the_operator_knows():
+    source = "from torch_snippets.registry import registry\n@registry.head.register('h')\ndef head(in_features, num_classes): ..."
+    spec = spec_of(small("[architecture.head]\n@head = h"), functions=read_functions("f.py", source.encode()))
+
+    assert spec["model"]["head"] == {"function": "h"}
 
 
 def test_a_function_that_needs_arguments_where_none_can_be_given_is_left_out_with_a_warning():

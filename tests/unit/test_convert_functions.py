@@ -70,6 +70,11 @@ def test_no_file_gives_a_traceback(source: str):
         read(FROM + source)
 
 
+@pytest.mark.filterwarnings("error")
+def test_python_s_warnings_about_style_are_not_ours():
+    assert foreign_modules(read(FROM + "x = 1if True else '\\d'\n").source) == []
+
+
 # --- what is registered
 
 

@@ -260,6 +260,11 @@ def test_what_is_written_is_read_again_with_comments_or_without(value: dict[str,
     assert (yaml.safe_load(yaml_of(value, comments)) or {}) == value
 
 
+@pytest.mark.parametrize("text", ["y", "N", "1e-3", "0o17", "1_0", "0x1F", "+1", ".5", "2021-10-09", "true", "null"])
+def test_what_other_readers_take_for_something_else_stands_in_quotes(text: str):
+    assert yaml_of({"a": [text]}, {}).strip() in (f'a: ["{text}"]', f"a: ['{text}']")
+
+
 @given(st.text(max_size=40))
 @example("  first line indented\n\tand a tab \n\n\n")
 def test_a_file_in_a_config_map_keeps_every_character(content: str):

@@ -32,7 +32,7 @@ def there(tmp_path: Path) -> Path:
 @pytest.fixture
 def uri(there: Path) -> Iterator[str]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(there.parent)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/bundle"
     server.shutdown()
     server.server_close()

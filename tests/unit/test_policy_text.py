@@ -63,8 +63,6 @@ def recipe(task: str, **fields: dict) -> Recipe:
         ("ObjectDetection", "augmentation", "policy", "3a"),
         ("ObjectDetection", "training", "labelSmoothing", 0.1),
         ("ObjectDetection", "training", "classWeights", "Balanced"),
-        ("Classification", "model", "detector", "FCOS"),
-        ("MultiLabelClassification", "model", "decoder", "Unet"),
     ],
 )
 def test_what_a_task_cannot_do_is_refused_by_name(task, section, field, value):

@@ -119,7 +119,7 @@ def _place_found(call: Call, found: Registered, config: Config, functions: Funct
     given = {name.partition(".")[0]: entry for name, entry in call.arguments.items()}
     takes = ", ".join((*found.required, *found.optional)) or "no arguments"
     what = f"{call.name} ({functions.name}, line {found.line}) takes {takes}"
-    if lacking := found.lacks(given):
+    if lacking := found.lacks({*given, *call.row.offered}):
         text = f"the section lacks {', '.join(lacking)}; {what}"
         sheet.problems.append(Problem(call.entry.line, call.entry.path, text))
     for name, entry in given.items():

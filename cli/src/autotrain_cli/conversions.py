@@ -16,6 +16,7 @@ from autotrain_cli.literals import read_literal
 
 URI = re.compile(r"(https?|s3|gs|hf|pvc|file)://.+")
 BROKEN_URI = re.compile(r"(?P<scheme>https?|s3|gs|hf|pvc)\s*(?:[=:]\s*/{1,2}|//)(?=[^/\s])")
+SECRET = re.compile(r"//[^/]*:[^/]*@|[?&](api_?key|key|token|sig|signature|x-amz-signature|password)=", re.IGNORECASE)
 LONGEST_NAME = 50
 SIZE_STEP = 32
 LARGEST_NUMBER = 2**53
@@ -177,7 +178,7 @@ def data_uri(value: Any, facts: Facts) -> str | Read:
     """An address, or a path of this machine."""
     text = words(value)
     if URI.fullmatch(text):
-        return text
+        return Doubtful(text, "it carries a key, which all see who see the object") if SECRET.search(text) else text
     if text.startswith("www."):
         return Doubtful(f"https://{text}", "an address without a scheme, it seems")
     if broken := BROKEN_URI.match(text):
@@ -185,16 +186,17 @@ def data_uri(value: Any, facts: Facts) -> str | Read:
         return Doubtful(fixed, "a slip of the pen, it seems")
     if "://" in text:
         raise Unfit("https://, s3://, gs://, hf://, pvc:// or file:// with an archive or folder behind it")
-    path = re.sub(r"^~(?=/|$)", lambda _: facts.home, text)
+    path = re.sub(r"^~(?=/|$)", lambda _: facts.home, text.replace("\\", "/"))
+    path = re.sub(r"^(?=[A-Za-z]:/)", "/", path)
     path = os.path.normpath(os.path.join(facts.folder, path))  # noqa: PTH118 - text, not this machine's files
     return Doubtful(f"file://{path}", "a folder of this machine, which pods do not see: upload it, and give --data-uri")
 
 
 def inside_data(value: Any, facts: Facts) -> str:
     """A path below AutoTrain's data folder as a path inside of the data."""
-    path = PurePosixPath(words(value))
+    path = PurePosixPath(words(value).replace("\\", "/"))
     if facts.data_root is not None:
-        root = PurePosixPath(facts.data_root)
+        root = PurePosixPath(facts.data_root.replace("\\", "/"))
         if path.is_relative_to(root):
             path = path.relative_to(root)
         elif path.is_absolute() or ".." in path.parts or str(path).startswith("~"):

@@ -1,5 +1,6 @@
 """Objects become YAML for people: comments above and behind fields, files as literal blocks."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,12 +10,24 @@ import yaml
 Path = tuple[str, ...]
 ENDLESS = 2**31
 """Width at which no line is folded."""
+MISREAD = re.compile(r"[yYnN]|[-+.]?[0-9]\S*")
 
 
 @dataclass(frozen=True)
 class Comment:
     above: tuple[str, ...] = ()
     behind: str = ""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Texts that another reader of YAML might take for a number or a truth value stand in quotes."""
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        style = '"' if MISREAD.fullmatch(data) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
 
 
 def yaml_of(value: Mapping[str, Any], comments: Mapping[Path, Comment]) -> str:
@@ -38,7 +51,8 @@ def _lines(value: Mapping[str, Any], comments: Mapping[Path, Comment], place: Pa
 
 def _flow(value: Any) -> str:
     """In one line, whatever it is."""
-    text = str(yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=ENDLESS, sort_keys=False))
+    options: dict[str, Any] = {"default_flow_style": True, "allow_unicode": True, "width": ENDLESS, "sort_keys": False}
+    text = str(yaml.dump(value, Dumper=_Dumper, **options))
     text = text.removesuffix("...\n").strip()
     return text if text.isprintable() else _quoted(value)
 

@@ -4,6 +4,7 @@ Only the import of AutoTrain's registry changes.
 """
 
 import ast
+import warnings
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
@@ -106,9 +107,16 @@ def _doubles(file: FunctionsFile) -> Iterator[Problem]:
             yield Problem(entry.line, f"registry.{entry.registry}", f"{entry.name!r} is registered twice", file.name)
 
 
+def parse_python(source: str) -> ast.Module:
+    """Without Python's own warnings, which are about style. Raises SyntaxError, ValueError, RecursionError, MemoryError."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(source)
+
+
 def _parse(name: str, source: str) -> ast.Module:
     try:
-        return ast.parse(source)
+        return parse_python(source)
     except SyntaxError as error:
         raise _refusal(name, error.lineno, f"no Python: {error.msg}") from error
     except (ValueError, RecursionError, MemoryError) as error:

@@ -46,7 +46,6 @@ class FunctionRow:
 
 
 LABELS: tuple[Task, ...] = ("Classification", "MultiLabelClassification")
-ONE_LABEL: tuple[Task, ...] = ("Classification",)
 BOXES: tuple[Task, ...] = ("ObjectDetection",)
 MASKS: tuple[Task, ...] = ("Segmentation",)
 MARKED: tuple[Task, ...] = ("ObjectDetection", "Segmentation")
@@ -105,10 +104,10 @@ ROWS = (
     Row("spec.model.detector", ("architecture.model_type",), architectures.detector, BOXES),
     Row("spec.model.decoder", ("architecture.model_type",), architectures.decoder, MASKS),
     # --- augmentation
-    Row("spec.augmentation.policy", (f"{SCHEME}.aa",), conversions.policy, ONE_LABEL),
+    Row("spec.augmentation.policy", (f"{SCHEME}.aa",), conversions.policy, LABELS),
     Row("spec.augmentation.randomErasing", (f"{SCHEME}.random_erasing", f"{SCHEME}.reprob"), number),
-    Row("spec.augmentation.mixup", (f"{SCHEME}.mixup",), number, ONE_LABEL),
-    Row("spec.augmentation.cutmix", (f"{SCHEME}.cutmix",), number, ONE_LABEL),
+    Row("spec.augmentation.mixup", (f"{SCHEME}.mixup",), number, LABELS),
+    Row("spec.augmentation.cutmix", (f"{SCHEME}.cutmix",), number, LABELS),
     # --- training
     Row("spec.training.epochs", (f"{SCHEME}.epochs",), number),
     Row("spec.training.freezeEpochs", (f"{SCHEME}.freeze_epochs",), number),
@@ -119,7 +118,9 @@ ROWS = (
     Row(
         "spec.training.schedule", (f"{SCHEME}.schedule", f"{SCHEME}.scheduler", f"{SCHEME}.sched"), conversions.schedule
     ),
-    Row("spec.training.labelSmoothing", (f"{SCHEME}.label_smoothing", f"{SCHEME}.smoothing"), number, ONE_LABEL),
+    Row(
+        "spec.training.labelSmoothing", (f"{SCHEME}.label_smoothing", f"{SCHEME}.smoothing"), number, (*LABELS, *MASKS)
+    ),
     Row("spec.training.emaDecay", (f"{SCHEME}.ema_decay", f"{SCHEME}.model_ema_decay"), number),
     Row(
         "spec.training.earlyStopping.patienceEpochs",
@@ -137,7 +138,14 @@ SIZES = ("image_size", "size")
 
 FUNCTIONS = (
     FunctionRow("spec.data.load", "load_function", ("*.@load_function",), "spec.data.load.args", only=LABELS),
-    FunctionRow("spec.model.head", "head", ("*.@head",), "spec.model.head.args", only=LABELS),
+    FunctionRow(
+        "spec.model.head",
+        "head",
+        ("*.@head",),
+        "spec.model.head.args",
+        offered=("head_input_size", "in_features", "num_classes"),
+        only=LABELS,
+    ),
     FunctionRow(
         "spec.preprocessing.function",
         "preprocess_function",

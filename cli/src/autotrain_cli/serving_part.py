@@ -7,7 +7,7 @@ import ast
 import sys
 from collections.abc import Iterator, Sequence
 
-from autotrain_cli.functions import OURS, Definition, FunctionsFile, Registered, registry_of
+from autotrain_cli.functions import OURS, Definition, FunctionsFile, Registered, parse_python, registry_of
 
 SERVER_MODULES = sys.stdlib_module_names | {
     "PIL",
@@ -52,7 +52,7 @@ def serving_source(file: FunctionsFile, functions: Sequence[Registered]) -> str 
 
 def foreign_modules(source: str) -> list[str]:
     """Modules that a file imports, wherever, and the server's image does not have."""
-    return _foreign([ast.parse(source)])
+    return _foreign([parse_python(source)])
 
 
 def foreign_at_top(file: FunctionsFile) -> list[str]:

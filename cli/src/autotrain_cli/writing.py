@@ -1,5 +1,6 @@
 """The finished sheet becomes YAML: the ConfigMap, the TrainingJob, and what is not used."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from autotrain_cli.references import Config
 from autotrain_cli.sheet import Sheet
 
 LONGEST_TEXT = 60
+SECRET = re.compile(r"secret|passw|token|credential|access_?key|api_?key", re.IGNORECASE)
 
 
 def written(
@@ -33,7 +35,7 @@ def _rest(config: Config, sheet: Sheet, unused: Sequence[Entry]) -> Iterator[str
     for entry in unused:
         yield from (f"    ({comment})" for comment in entry.comments)
         yield (
-            f"  line {entry.line}: {entry.path} = {_short(entry.text)}: not used, because {sheet.reasons[entry.path]}"
+            f"  line {entry.line}: {entry.path} = {_shown(entry)}: not used, because {sheet.reasons[entry.path]}"
             + (_references(config, entry))
         )
     if config.ini.comments:
@@ -48,6 +50,7 @@ def _references(config: Config, entry: Entry) -> str:
     return f"; lines {', '.join(map(str, lines))} refer to it" if lines else ""
 
 
-def _short(text: str) -> str:
-    text = " ".join(text.split())
+def _shown(entry: Entry) -> str:
+    """The value, unless its name says that it is not for everybody's eyes."""
+    text = "***" if SECRET.search(entry.name) else " ".join(entry.text.split())
     return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}..."

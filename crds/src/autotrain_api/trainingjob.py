@@ -216,11 +216,11 @@ class Postprocessing(Api):
     score_threshold: Fraction | None = None
     nms_iou: Fraction | None = None
     function: FunctionName | None = None
-    args: dict[str, Any] = {}
+    args: dict[str, Any] | None = None
 
     @model_validator(mode="after")
     def _rules(self) -> Self:
-        if self.args and self.function is None:
+        if self.args is not None and self.function is None:
             raise ValueError("args are those of a function; name one")
         return self
 

@@ -133,7 +133,7 @@ def config_map(
         serving_functions_file=(
             f"{names.CONFIG_PATH}/{names.SERVING_FUNCTIONS_FILE}" if names.SERVING_FUNCTIONS_FILE in files else None
         ),
-        serving_function=FunctionCall(function=post.function, args=post.args) if post.function else None,
+        serving_function=FunctionCall(function=post.function, args=post.args or {}) if post.function else None,
     )
     name = job_object["metadata"]["name"]
     metadata = owner.metadata(name, names.COMPONENT_TRAINING, {names.LABEL_REVISION: revision})

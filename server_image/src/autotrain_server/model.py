@@ -103,7 +103,7 @@ class Model:
             return
         path = self._functions or self.folder / bundle.FUNCTIONS
         try:
-            predictor.finish = postprocessor(read_functions(path), wanted.function, wanted.args)
+            predictor.finish = postprocessor(read_functions(path), wanted.function, wanted.args or {})
         except FunctionError as error:
             raise BundleError(Reason.FUNCTION_FAILED, bundle.FUNCTIONS, str(error), FUNCTION_HINT) from error
 

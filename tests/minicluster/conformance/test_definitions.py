@@ -160,6 +160,14 @@ BAD_SPECS: dict[str, tuple[Object, str]] = {
         },
         "rule",
     ),
+    "a rule that compares an object of unknown fields with a map": (
+        {
+            "type": "object",
+            "properties": {"a": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+            "x-kubernetes-validations": [{"rule": "!has(self.a) || self.a == {}"}],
+        },
+        "no matching overload for '_==_'",
+    ),
 }
 
 

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from autotrain_api.bundle import PairedDifference, ResolvedPreprocessing
 from autotrain_api.outcome import ClassMetric, MetricValue
-from autotrain_server.geometry import boxes_to_image
 from autotrain_server.tasks import Scores
 from autotrain_server.tasks.boxes import Boxes, decode, ious
-from autotrain_server.tasks.detection import NMS_IOU, SCORE_THRESHOLD
+from autotrain_server.tasks.detection import NMS_IOU, SCORE_THRESHOLD, in_picture
 from autotrain_trainer.box_metrics import (
     Known,
     Matches,
@@ -111,8 +110,7 @@ class BoxAssessment:
         return decode(row, *self._size, SCORE_THRESHOLD, NMS_IOU)
 
     def _in_picture(self, boxes: Boxes, truth: Truth) -> Boxes:
-        corners = boxes_to_image(boxes.corners, truth.width, truth.height, self._preprocessing)
-        return boxes._replace(corners=corners.astype(np.float32))
+        return in_picture(boxes, truth.width, truth.height, self._preprocessing)
 
 
 def same_boxes(one: Boxes, other: Boxes) -> float:

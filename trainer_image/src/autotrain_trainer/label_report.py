@@ -59,7 +59,7 @@ def plot_reliability(path: Path, before: Bins, after: Bins) -> None:
         label = f"{what}, error {bins.error:.4f}"
         axes.plot(bins.confidence, bins.share, marker="o", markersize=4, color=colour, label=label)
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="confidence", ylabel="share that is right")
-    axes.legend(loc="upper left")
+    axes.legend(loc="lower right")
     save(figure, path)
 
 

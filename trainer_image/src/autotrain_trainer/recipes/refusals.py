@@ -11,7 +11,7 @@ LABELS: tuple[Task, ...] = ("Classification", "MultiLabelClassification")
 
 def refuse_unfit(recipe: Recipe) -> None:
     """Raises RunError with INVALID_SPEC."""
-    training, augmentation, model = recipe.training, recipe.augmentation, recipe.model
+    training, augmentation = recipe.training, recipe.augmentation
     named = f"augmentation.policy {augmentation.policy!r}"
     asked: dict[str, tuple[bool, tuple[Task, ...]]] = {
         "augmentation.mixup": (augmentation.mixup > 0, LABELS),
@@ -20,9 +20,7 @@ def refuse_unfit(recipe: Recipe) -> None:
         "training.labelSmoothing": (training.label_smoothing > 0, (*LABELS, "Segmentation")),
         "training.classWeights": (training.class_weights != "None", (*LABELS, "Segmentation")),
         "data.load": (recipe.data.load is not None, LABELS),
-        "model.head": (model.head is not None, LABELS),
-        "model.detector": (model.detector is not None, ("ObjectDetection",)),
-        "model.decoder": (model.decoder is not None, ("Segmentation",)),
+        "model.head": (recipe.model.head is not None, LABELS),
     }
     unfit = [
         f"{field} (for {', '.join(tasks)})"

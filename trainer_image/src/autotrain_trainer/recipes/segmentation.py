@@ -24,6 +24,8 @@ from autotrain_trainer.segmentation import MaskAssessment
 from autotrain_trainer.segmentation_objective import MaskObjective
 
 READERS = {"MaskPairs": mask_pairs, "Coco": coco_masks}
+MOST_AT_ONCE = 16
+"""A batch size that is found is never larger: a picture of masks teaches as much as many labels do."""
 
 
 def prepare(run: RunConfig, board: ProgressBoard, work: Path) -> Prepared:
@@ -44,7 +46,7 @@ def prepare(run: RunConfig, board: ProgressBoard, work: Path) -> Prepared:
     # --- pixels
     board.say("reading pictures", percent=3)
     pictures = load_pictures(parts, recipe.data, preprocessing, work, board.say, Masks, own.change(preprocessing))
-    resolved = resolve(run, network, preprocessing, len(pictures.train))
+    resolved = resolve(run, network, preprocessing, len(pictures.train), MOST_AT_ONCE)
     tell(board, pictures, classes, resolved)
     change = own.augmentation(run, preprocessing)
     objective = MaskObjective(recipe, preprocessing, len(classes), run.gate_metric, pictures.train.targets, change)

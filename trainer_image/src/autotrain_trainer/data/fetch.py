@@ -15,7 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from autotrain_api.names import Reason, Stage
@@ -26,6 +26,9 @@ CHUNK = 1 << 20
 DOWNLOAD_ATTEMPTS = 5
 FIRST_WAIT_SECONDS = 0.5
 """Doubled before each further attempt."""
+FILTER: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+"""What follows links safely; distributions with Python 3.11.2 do not have it."""
+FILTERED: tuple[type[Exception], ...] = (tarfile.FilterError,) if FILTER else ()
 DAMAGED = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -211,7 +214,7 @@ def unpack(archive: Path, folder: Path, uri: str) -> Path:
             _untar(archive, folder, uri)
         else:
             raise failure(Reason.DATA_ARCHIVE_INVALID, f"{uri} is neither a folder nor a tar or zip archive")
-    except (tarfile.FilterError, tarfile.LinkOutsideDestinationError) as error:
+    except FILTERED as error:
         raise failure(Reason.DATA_ARCHIVE_UNSAFE, f"{uri}: {error}") from error
     except DAMAGED as error:
         if isinstance(error, OSError) and error.errno in VOLUME_ERRORS:
@@ -231,7 +234,10 @@ def _untar(archive: Path, folder: Path, uri: str) -> None:
             elif not (member.isfile() or member.isdir()):
                 raise failure(Reason.DATA_ARCHIVE_UNSAFE, f"{uri}: {member.name!r} is neither file, folder nor link")
         check_room(sum(member.size for member in members), folder, uri)
-        tar.extractall(folder, members, filter="data")
+        if not FILTER and (linked := next((one.name for one in members if one.islnk() or one.issym()), None)):
+            message = f"{uri}: {linked!r} is a link; to follow links safely takes Python 3.11.4 or newer"
+            raise failure(Reason.DATA_ARCHIVE_UNSAFE, message)
+        tar.extractall(folder, members, **FILTER)  # noqa: S202 - every name was checked above
 
 
 def _unzip(archive: Path, folder: Path, uri: str) -> None:

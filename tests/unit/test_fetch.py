@@ -294,7 +294,11 @@ def test_an_archive_that_wants_out_is_refused_before_anything_is_written(kind, t
 
 
 def test_a_link_that_stays_inside_is_followed(tmp_path):
-    assert unpacked(tar_of(PICTURES, links={"cats/same.png": "../dogs/2.png"}), tmp_path)["cats/same.png"] == b"two"
+    content = tar_of(PICTURES, links={"cats/same.png": "../dogs/2.png"})
+    if hasattr(tarfile, "data_filter"):
+        assert unpacked(content, tmp_path)["cats/same.png"] == b"two"
+    else:  # Python before 3.11.4
+        assert failed(archived(content, tmp_path), tmp_path / "work").reason == Reason.DATA_ARCHIVE_UNSAFE
 
 
 STEPS = st.lists(st.sampled_from(["..", ".", "a", "b", "", "/", "link"]), min_size=1, max_size=5).map("/".join)

@@ -1,5 +1,7 @@
 """The network of Segmentation: a decoder of segmentation_models_pytorch on any timm backbone that gives features."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,12 @@ from autotrain_trainer.failures import RunError, translate
 from autotrain_trainer.initial_weights import load_initial
 from autotrain_trainer.model import Trainable, from_hub, resolve_preprocessing
 
-DECODERS = {"DeepLabV3Plus": smp.DeepLabV3Plus, "FPN": smp.FPN, "Unet": smp.Unet}
+DECODERS = {
+    "DeepLabV3Plus": smp.DeepLabV3Plus,
+    "FPN": partial(smp.FPN, decoder_pyramid_channels=128, decoder_segmentation_channels=64),
+    "Unet": smp.Unet,
+}
+"""FPN has half of the channels that the library gives it, and takes about 60 % of the time on a processor."""
 DEFAULT_DECODER = "DeepLabV3Plus"
 STRIDE = 32
 """Sides of the input are multiples of it."""
@@ -110,7 +117,7 @@ def _create(recipe: Recipe, classes: int) -> nn.Module:
     return network
 
 
-def _builds(make: type[nn.Module], options: dict[str, object]) -> bool:
+def _builds(make: Callable[..., nn.Module], options: dict[str, object]) -> bool:
     try:
         make(**options, encoder_weights=None)
     except Exception:  # noqa: BLE001 - only whether it builds is asked; the caller reports the first error

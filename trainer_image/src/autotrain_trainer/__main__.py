@@ -46,9 +46,10 @@ def attempt(config: Path) -> tuple[Succeeded | Failed, int]:
     """One run, from its file to its outcome and exit code."""
     board = ProgressBoard(console)
     work = Path(tempfile.mkdtemp(prefix="autotrain-"))
+    server = None
     try:
         run = read_config(config)
-        serve(board)
+        server = serve(board)
         return run_attempt(run, board, work), ExitCode.OK
     except (Exception, Terminated) as error:  # noqa: BLE001 - every end of a run has an outcome
         problem = translate(error, stage_of(board))
@@ -56,6 +57,9 @@ def attempt(config: Path) -> tuple[Succeeded | Failed, int]:
             console.print_exception(show_locals=False)
         return problem.outcome(), problem.exit_code
     finally:
+        if server is not None:
+            server.shutdown()
+            server.server_close()
         shutil.rmtree(work, ignore_errors=True)
 
 

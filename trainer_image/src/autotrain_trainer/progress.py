@@ -5,6 +5,7 @@ import logging
 import os
 import threading
 import time
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 TRAINING_SHARE = (5, 90)
 """Per cent at which the first step begins and the last one ends; the rest is data, export and measurement."""
 MESSAGE_LENGTH = 256
+POLL_SECONDS = 0.02
+"""Until a server that is to end notices it."""
 
 
 class ProgressBoard:
@@ -110,5 +113,6 @@ def serve(board: ProgressBoard) -> ThreadingHTTPServer | None:
     except (OSError, ValueError) as error:
         log.warning("no /progress on %s:%s: %s", host, port, error)
         return None
-    threading.Thread(target=server.serve_forever, name="progress", daemon=True).start()
+    run = partial(server.serve_forever, poll_interval=POLL_SECONDS)
+    threading.Thread(target=run, name="progress", daemon=True).start()
     return server

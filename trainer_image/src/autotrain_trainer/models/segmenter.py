@@ -16,9 +16,9 @@ from autotrain_api.revision import Recipe
 from autotrain_api.run import RunConfig
 from autotrain_server.tasks.segmentation import CERTAIN
 from autotrain_trainer.data.fetch import Report
-from autotrain_trainer.failures import RunError, translate
+from autotrain_trainer.failures import RunError
 from autotrain_trainer.initial_weights import load_initial
-from autotrain_trainer.model import Trainable, from_hub, resolve_preprocessing
+from autotrain_trainer.model import Network, from_hub, resolve_preprocessing, try_forward
 
 DECODERS = {
     "DeepLabV3Plus": smp.DeepLabV3Plus,
@@ -32,29 +32,12 @@ STRIDE = 32
 RESIZES = ("Letterbox", "Squish")
 
 
-class Segmenter(Trainable):
+class Segmenter(Network):
     """uint8 [n, height, width, 3] -> float32 logits [n, classes, height, width]; normalisation is inside."""
-
-    def __init__(self, network: nn.Module, mean: list[float], std: list[float]) -> None:
-        super().__init__()
-        self.network = network
-        self.register_buffer("mean", 255 * torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", 255 * torch.tensor(std).view(1, 3, 1, 1), persistent=False)
-        self.mean: Tensor
-        self.std: Tensor
-
-    def forward(self, images: Tensor) -> Tensor:
-        pixels = (images.permute(0, 3, 1, 2).float() - self.mean) / self.std
-        if self.precision is None or not self.training:
-            scores: Tensor = self.network(pixels)
-            return scores
-        with torch.autocast(pixels.device.type, self.precision):
-            scores = self.network(pixels)
-        return scores.float()
 
     def groups(self) -> list[list[nn.Parameter]]:
         """See Trainable; all but the encoder is the head."""
-        body = {id(parameter) for parameter in encoder_of(self.network).parameters()}
+        body = {id(parameter) for parameter in encoder_of(self.backbone).parameters()}
         return [
             [parameter for parameter in self.parameters() if id(parameter) in body],
             [parameter for parameter in self.parameters() if id(parameter) not in body],
@@ -86,17 +69,7 @@ def build(run: RunConfig, classes: int, work: Path, report: Report) -> tuple[Seg
     preprocessing = _preprocessing(recipe, network)
     segmenter = Segmenter(network, preprocessing.mean, preprocessing.std)
     segmenter.to(memory_format=torch.channels_last)
-    try:
-        with torch.no_grad():
-            segmenter.eval()(torch.zeros((1, preprocessing.height, preprocessing.width, 3), dtype=torch.uint8))
-    except (RuntimeError, AssertionError, ValueError) as error:
-        problem = translate(error, Stage.MODEL)
-        if problem.reason == Reason.OUT_OF_MEMORY:
-            raise problem from error
-        message = (
-            f"{model.backbone!r} does not take pictures of {preprocessing.height} x {preprocessing.width}: {error}"
-        )
-        raise RunError(Stage.MODEL, Reason.MODEL_INVALID, message) from error
+    try_forward(segmenter, model.backbone, preprocessing.height, preprocessing.width)
     return segmenter, preprocessing
 
 

@@ -1,4 +1,7 @@
-"""The whole life of one object whose data and models lie in an object store: with the real trainer, server and S3 API."""
+"""The whole life of one object whose data and models lie in an object store: with the real trainer, server and S3 API.
+
+It comes before test_main_job.py, whose last test takes the operator away.
+"""
 
 import json
 import tarfile

@@ -66,7 +66,7 @@ def spec_of(data: Path, initial: Path) -> dict[str, Any]:
             "decoder": "FPN",
             "initialWeights": {"uri": initial.resolve().as_uri()},
         },
-        "training": {"epochs": 14},
+        "training": {"epochs": 8},
     }
 
 

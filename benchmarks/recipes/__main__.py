@@ -49,7 +49,7 @@ def run(name: str, place: Place) -> bool:
         return False
     console.print(bars_table(found.bars))
     if place.seed == SEED:
-        keep(RESULTS, name, section(found, place.seed))
+        keep(RESULTS, name, section(found, place))
         say(f"written to {RESULTS.relative_to(ROOT)}")
     return all(bar.met for bar in found.bars)
 

@@ -7,24 +7,26 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from benchmarks.recipes.comparison import Comparison
+from benchmarks.recipes.comparison import Comparison, Place
 from benchmarks.serving.processes import ROOT
 from benchmarks.serving.report import commit, machine, rounded, wanted
 
 RESULTS = ROOT / "benchmarks/results/recipes.json"
+CACHE = "file:///cache"
 PACKAGES = ("fastai", "numpy", "openvino", "pillow", "pycocotools", "timm", "torch", "torchvision")
 
 
-def section(found: Comparison, seed: int) -> dict[str, Any]:
-    """The figures of a comparison, with what they were taken on."""
+def section(found: Comparison, place: Place) -> dict[str, Any]:
+    """The figures of a comparison, with what they were taken on. Addresses below the cache are told from there."""
+    figures = json.dumps(found.figures).replace(place.cache.resolve().as_uri(), CACHE)
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     return {
         "created": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "commit": commit(),
         "machine": machine(),
         "versions": {"python": platform.python_version()} | versions,
-        "seed": seed,
-        "figures": found.figures,
+        "seed": place.seed,
+        "figures": json.loads(figures),
         "bars": [
             {"name": bar.name, "wanted": wanted(bar), "found": rounded(bar.found), "met": bar.met} for bar in found.bars
         ],

@@ -4,12 +4,14 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from benchmarks.recipes import detection, pasted, weights
-from benchmarks.recipes.results import keep
+from benchmarks.recipes import detection, initial, pasted, segmentation, weights
+from benchmarks.recipes.comparison import Comparison, Place
+from benchmarks.recipes.results import keep, section
 
 from autotrain_api.trainingjob import Spec
 
@@ -57,3 +59,29 @@ def test_weights_of_another_network_are_refused():
 
     with pytest.raises(weights.WeightsError, match="do not have the shapes"):
         weights.converted(given, wanted)
+
+
+def test_a_section_tells_no_address_of_the_machine(tmp_path):
+    place = Place(tmp_path / "cache", 17)
+    found = Comparison({"spec": segmentation.spec_of(place.cache / "pasted-17", place.cache / "weights/a")}, [])
+
+    told = section(found, place)
+
+    assert str(tmp_path) not in json.dumps(told)
+    assert told["figures"]["spec"]["data"]["uri"] == "file:///cache/pasted-17"
+    assert told["seed"] == 17
+
+
+def test_runs_for_masks_and_for_initial_weights_are_specs_as_well(tmp_path):
+    Spec.model_validate(segmentation.spec_of(tmp_path, tmp_path / "weights.safetensors"))
+    for start in ({"pretrained": False}, {"initialWeights": {"uri": "file:///weights.safetensors"}}):
+        Spec.model_validate(initial.spec_of(tmp_path / "data.tgz", start, 17))
+
+
+def test_groups_of_classes_are_counted_together():
+    true, found = np.array([[0, 1, 2, 2]], np.uint8), np.array([[0, 2, 2, 0]], np.uint8)
+    counts = segmentation.confusion(true, found, 3)
+
+    assert segmentation.ious(counts).tolist() == pytest.approx([1 / 2, 0, 1 / 3])
+    assert segmentation.ious(segmentation.merged(counts, [0, 1, 1])).tolist() == pytest.approx([1 / 2, 2 / 3])
+    assert sorted(name for group in segmentation.GROUPS.values() for name in group) == sorted(pasted.CLASSES)

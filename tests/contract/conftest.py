@@ -1,4 +1,4 @@
-"""What several contract tests share: an S3 API, a way to it that a test can disturb, and quiet runs of the trainer."""
+"""What several contract tests share: an S3 API, and a way to it that a test can disturb."""
 
 import os
 from collections.abc import Iterator
@@ -12,16 +12,6 @@ from object_store import ENVIRONMENT, SETTINGS, Bucket, Way, moto, way_to
 def bucket() -> Iterator[Bucket]:
     with moto() as made:
         yield made
-
-
-@pytest.fixture(autouse=True, scope="module")
-def progress_at_home(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Runs of the trainer in this process answer on 127.0.0.1, and at no port that pods of other tests want."""
-    with pytest.MonkeyPatch.context() as patch:
-        if hasattr(request.module, "trainer"):
-            patch.setenv("AUTOTRAIN_HOST", "127.0.0.1")
-            patch.setenv("AUTOTRAIN_PORT", "0")
-        yield
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from autotrain_api.names import ExitCode, Reason, Stage
 from autotrain_api.outcome import Failed
 from autotrain_trainer import __main__ as trainer
+from trained_model import attempt_file
 
 pytestmark = pytest.mark.torch
 PICTURES = 30
@@ -69,7 +70,7 @@ def run_of(folder: Path) -> Path:
 
 def refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
     """The message of a run that ends with 65 while it reads the data."""
-    outcome, code = trainer.attempt(run_of(folder))
+    outcome, code = attempt_file(run_of(folder))
 
     assert isinstance(outcome, Failed)
     assert (outcome.stage, outcome.reason, code) == (Stage.DATA, Reason.DATA_LAYOUT_INVALID, ExitCode.USER_ERROR)
@@ -130,7 +131,7 @@ def test_annotations_that_cannot_be_right_end_the_run_with_file_and_place(tmp_pa
 def test_annotations_without_boxes_are_empty_data(tmp_path):
     write(tmp_path / "data", "train", document() | {"annotations": []})
 
-    outcome, code = trainer.attempt(run_of(tmp_path))
+    outcome, code = attempt_file(run_of(tmp_path))
 
     assert isinstance(outcome, Failed)
     assert (outcome.reason, code) == (Reason.DATA_EMPTY, ExitCode.USER_ERROR)

@@ -32,8 +32,8 @@ from autotrain_server.onnxruntime_engine import OnnxRuntimeEngine
 from autotrain_server.predictor import Predictor
 from autotrain_server.preprocess import decode
 from autotrain_server.settings import Settings
-from autotrain_trainer import __main__ as trainer
 from autotrain_trainer.__main__ import app
+from trained_model import attempt
 
 pytestmark = [
     pytest.mark.torch,
@@ -145,8 +145,8 @@ class Trained:
 def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     folder = tmp_path_factory.mktemp("trained")
     output, log = folder / "models/shapes", io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(log):
-        outcome, code = attempt(run_of(data, output), folder, patch)
+    with contextlib.redirect_stdout(log):
+        outcome, code = attempt(run_of(data, output), folder)
     assert code == ExitCode.OK, outcome
     assert isinstance(outcome, Succeeded)
     return Trained(output, outcome, log.getvalue(), bundle.read_manifest(output))
@@ -160,16 +160,6 @@ def predictor(trained: Trained) -> Predictor:
 def rows_of(trained: Trained) -> list[dict[str, str]]:
     with (trained.folder / "report/predictions.csv").open() as file:
         return list(csv.DictReader(file))
-
-
-def attempt(run: RunConfig, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Succeeded | Failed, int]:
-    """A run in this process, which has torch already; one thread, so that it does not wait for a busy machine."""
-    import torch
-
-    torch.set_num_threads(1)
-    monkeypatch.setenv("AUTOTRAIN_HOST", "127.0.0.1")
-    monkeypatch.setenv("AUTOTRAIN_PORT", "0")
-    return trainer.attempt(written(run, folder))
 
 
 # --- what a run leaves
@@ -318,16 +308,16 @@ async def test_the_command_line_prints_what_the_server_answers(trained, data, na
 # --- further runs
 
 
-def test_a_finished_revision_is_found_and_not_trained_again(trained, data, tmp_path, monkeypatch):
-    outcome, code = attempt(run_of(data, trained.folder), tmp_path, monkeypatch)
+def test_a_finished_revision_is_found_and_not_trained_again(trained, data, tmp_path):
+    outcome, code = attempt(run_of(data, trained.folder), tmp_path)
 
     assert code == ExitCode.OK
     assert outcome.found
     assert outcome.bundle_sha256 == trained.outcome.bundle_sha256
 
 
-def test_the_same_seed_gives_the_same_model(trained, data, tmp_path, monkeypatch):
-    attempt(run_of(data, tmp_path / "again"), tmp_path, monkeypatch)
+def test_the_same_seed_gives_the_same_model(trained, data, tmp_path):
+    attempt(run_of(data, tmp_path / "again"), tmp_path)
     again = bundle.read_manifest(tmp_path / "again")
 
     assert again.files[bundle.WEIGHTS] == trained.manifest.files[bundle.WEIGHTS]
@@ -348,14 +338,12 @@ def test_a_run_tells_its_progress_and_sigterm_ends_it_at_once(data, tmp_path):
     assert not (tmp_path / "models/shapes").exists()
 
 
-def test_what_an_earlier_attempt_decided_is_kept_and_a_loss_that_is_no_number_stops_the_run(
-    data, tmp_path, monkeypatch
-):
+def test_what_an_earlier_attempt_decided_is_kept_and_a_loss_that_is_no_number_stops_the_run(data, tmp_path):
     decided = {"batch_size": 8, "precision": "Float32", "learning_rate": 1e38, "threads": 1, "seed": 17}
     (tmp_path / ".shapes.work").mkdir()
     (tmp_path / ".shapes.work/resolved.json").write_text(json.dumps(decided))
 
-    outcome, code = attempt(run_of(data, tmp_path / "shapes"), tmp_path, monkeypatch)
+    outcome, code = attempt(run_of(data, tmp_path / "shapes"), tmp_path)
 
     assert (outcome.reason, code) == (Reason.TRAINING_DIVERGED, ExitCode.USER_ERROR)
     assert json.loads((tmp_path / ".shapes.work/resolved.json").read_text()) == decided
@@ -369,11 +357,11 @@ def test_what_an_earlier_attempt_decided_is_kept_and_a_loss_that_is_no_number_st
     ],
     ids=["unknown", "a size that it cannot take"],
 )
-def test_a_model_that_cannot_be_built_is_the_user_s_error(data, tmp_path, monkeypatch, change, stage, reason):
+def test_a_model_that_cannot_be_built_is_the_user_s_error(data, tmp_path, change, stage, reason):
     run = run_of(data, tmp_path / "shapes").to_dict()
     run["recipe"]["model"] |= change
 
-    outcome, code = attempt(RunConfig.model_validate(run), tmp_path, monkeypatch)
+    outcome, code = attempt(RunConfig.model_validate(run), tmp_path)
 
     assert (outcome.stage, outcome.reason, code) == (stage, reason, ExitCode.USER_ERROR)
     assert change["backbone"] in outcome.message

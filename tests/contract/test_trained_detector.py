@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 import torch
@@ -18,19 +17,17 @@ from safetensors.torch import load_file
 
 from autotrain_api import bundle
 from autotrain_api.names import ExitCode, Reason, Stage
-from autotrain_api.outcome import Failed, Succeeded
-from autotrain_api.run import RunConfig, dump_run
+from autotrain_api.outcome import Failed
+from autotrain_api.run import RunConfig
 from autotrain_api.trainingjob import Postprocessing
-from autotrain_server.app import create_app
-from autotrain_server.model import Model
 from autotrain_server.predictor import Predictor
-from autotrain_server.settings import Settings
 from autotrain_server.tasks import Scores
 from autotrain_server.tasks.boxes import MOST_BOXES, Boxes
 from autotrain_server.tasks.detection import in_picture
-from autotrain_trainer import __main__ as trainer
 from autotrain_trainer.box_metrics import COUNTED_SCORE, METRICS, Known, counted, match, metric_of
 from autotrain_trainer.models.detector import build
+from server_client import serving
+from trained_model import attempt, encoded, turned
 
 pytestmark = pytest.mark.torch
 TRAINING, VALIDATION = 120, 40
@@ -89,12 +86,6 @@ def run_of(data: Path, output: Path, **model: object) -> RunConfig:
     return RunConfig.model_validate(
         {"name": "scenes", "revision": "v1-0123456789", "metric": "mAP", "recipe": recipe, **uris}
     )
-
-
-def attempt(run: RunConfig, folder: Path) -> tuple[Succeeded | Failed, int]:
-    path = folder / "run.yaml"
-    path.write_text(dump_run(run))
-    return trainer.attempt(path)
 
 
 @pytest.fixture(scope="module")
@@ -209,26 +200,8 @@ def test_a_picture_is_answered_as_it_was_measured(data, seen):
 
 @pytest.fixture
 async def client(trained: Path):
-    model = Model(trained)
-    app = create_app(Settings(bundle=str(trained)), model)
-    async with app.router.lifespan_context(app):
-        model.wait(60)
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://server") as asking:
-            yield asking
-
-
-def encoded(image: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
-
-
-def turned(image: Image.Image) -> bytes:
-    """As a camera stores it that was held upright: turned, with a note."""
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    return encoded(image.transpose(Image.Transpose.ROTATE_90), quality=95, exif=exif)
+    async with serving(trained) as asking:
+        yield asking
 
 
 def large(number: int) -> tuple[Image.Image, dict[str, np.ndarray]]:

@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
@@ -14,14 +13,13 @@ from PIL import Image, ImageDraw
 from autotrain_api import bundle
 from autotrain_api.names import ExitCode, Reason, Stage
 from autotrain_api.outcome import Failed, Succeeded
-from autotrain_api.run import RunConfig, dump_run
-from autotrain_server.app import create_app
-from autotrain_server.model import Model
+from autotrain_api.run import RunConfig
 from autotrain_server.predictor import Predictor
-from autotrain_server.settings import Settings
 from autotrain_server.tasks.multilabel import sigmoid
 from autotrain_trainer import __main__ as trainer
 from autotrain_trainer.label_set_measure import per_class, value_of
+from server_client import serving
+from trained_model import attempt
 
 pytestmark = pytest.mark.torch
 PICTURES = 90
@@ -70,15 +68,6 @@ def run_of(data: Path, output: Path, **training: object) -> RunConfig:
     }
     uris = {"dataUri": f"file://{data}", "outputUri": f"file://{output}"}
     return RunConfig.model_validate({"name": "sets", "revision": "v1-0123456789", "recipe": recipe, **uris})
-
-
-def attempt(run: RunConfig, folder: Path) -> tuple[Succeeded | Failed, int]:
-    import torch
-
-    torch.set_num_threads(1)
-    path = folder / "run.yaml"
-    path.write_text(dump_run(run))
-    return trainer.attempt(path)
 
 
 @dataclass
@@ -168,13 +157,8 @@ def test_golden_scores_are_the_raw_logits_and_every_label_is_among_them(trained)
 
 @pytest.fixture
 async def client(trained: Trained):
-    model = Model(trained.folder, trained.outcome.bundle_sha256)
-    app = create_app(Settings(bundle=str(trained.folder)), model)
-    async with app.router.lifespan_context(app):
-        model.wait(60)
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://server") as asking:
-            yield asking
+    async with serving(trained.folder, trained.outcome.bundle_sha256) as asking:
+        yield asking
 
 
 def encoded(image: Image.Image) -> bytes:

@@ -6,20 +6,17 @@ import io
 import json
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
 from autotrain_api import bundle
 from autotrain_api.names import ExitCode, Reason, Stage
-from autotrain_api.outcome import Failed, Succeeded
-from autotrain_api.run import RunConfig, dump_run
-from autotrain_server.app import create_app
-from autotrain_server.model import Model
+from autotrain_api.outcome import Failed
+from autotrain_api.run import RunConfig
 from autotrain_server.predictor import Predictor
-from autotrain_server.settings import Settings
-from autotrain_trainer import __main__ as trainer
+from server_client import serving
+from trained_model import attempt, encoded, turned
 
 pytestmark = pytest.mark.torch
 PICTURES = 60
@@ -62,12 +59,6 @@ def run_of(data: Path, output: Path, **model: object) -> RunConfig:
     }
     uris = {"dataUri": f"file://{data}", "outputUri": f"file://{output}"}
     return RunConfig.model_validate({"name": "scenes", "revision": "v1-0123456789", "recipe": recipe, **uris})
-
-
-def attempt(run: RunConfig, folder: Path) -> tuple[Succeeded | Failed, int]:
-    path = folder / "run.yaml"
-    path.write_text(dump_run(run))
-    return trainer.attempt(path)
 
 
 @pytest.fixture(scope="module")
@@ -113,26 +104,8 @@ def mask_of(text: str) -> np.ndarray:
 
 @pytest.fixture
 async def client(trained: Path):
-    model = Model(trained)
-    app = create_app(Settings(bundle=str(trained)), model)
-    async with app.router.lifespan_context(app):
-        model.wait(60)
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://server") as asking:
-            yield asking
-
-
-def encoded(image: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
-
-
-def turned(image: Image.Image) -> bytes:
-    """As a camera stores it that was held upright: turned, with a note."""
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    return encoded(image.transpose(Image.Transpose.ROTATE_90), quality=95, exif=exif)
+    async with serving(trained) as asking:
+        yield asking
 
 
 @pytest.mark.parametrize("path", ["/validate", "/segmentation/validate/", "/segmentation/validate"])

@@ -10,13 +10,13 @@ from PIL import Image
 
 from autotrain_api import bundle
 from autotrain_api.names import ExitCode, Reason
-from autotrain_api.outcome import Failed, Succeeded
-from autotrain_api.run import RunConfig, dump_run
+from autotrain_api.outcome import Failed
+from autotrain_api.run import RunConfig
 from autotrain_api.trainingjob import Postprocessing
 from autotrain_server.app import create_app
 from autotrain_server.model import Model
 from autotrain_server.settings import Settings
-from autotrain_trainer import __main__ as trainer
+from trained_model import attempt
 
 pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore:The 'mode.chained_assignment'")]
 COLOURS = {"gold": (250, 210, 10), "navy": (10, 20, 120)}
@@ -119,12 +119,6 @@ def run_of(data: Path, output: Path, **changes: object) -> RunConfig:
         "servingFunction": {"function": "rename", "args": {"names": {"gold": "Gold", "navy": "Navy"}}},
     }
     return RunConfig.model_validate(facts | changes)
-
-
-def attempt(run: RunConfig, folder: Path) -> tuple[Succeeded | Failed, int]:
-    path = folder / "run.yaml"
-    path.write_text(dump_run(run))
-    return trainer.attempt(path)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from autotrain_trainer.balance import balanced
 from autotrain_trainer.data.pictures import Pictures
 from autotrain_trainer.measure import value_of
 from autotrain_trainer.mixing import Mixing
-from autotrain_trainer.objective import Target
+from autotrain_trainer.objective import Gathered, Target
 from autotrain_trainer.policies import policy_of
 
 
@@ -59,21 +59,9 @@ class LabelObjective:
         weights = None if self._weights is None else self._weights.to(scores.device)
         return functional.cross_entropy(scores, target[0], weights, label_smoothing=self._smoothing)
 
-    def validation(self) -> "LabelValidation":
-        return LabelValidation(self._metric)
+    def validation(self) -> Gathered:
+        return Gathered(self._judge)
 
-
-class LabelValidation:
-    def __init__(self, metric: str) -> None:
-        self._metric = metric
-        self._scores: list[Tensor] = []
-        self._targets: list[Tensor] = []
-
-    def add(self, scores: Tensor, *target: Tensor) -> None:
-        self._scores.append(scores)
-        self._targets.append(target[0])
-
-    def result(self) -> tuple[float, float]:
-        scores, targets = torch.cat(self._scores), torch.cat(self._targets)
+    def _judge(self, scores: Tensor, targets: Tensor) -> tuple[float, float]:
         value = value_of(self._metric, scores.argmax(dim=1).numpy(), targets.numpy(), scores.shape[1])
         return float(functional.cross_entropy(scores, targets)), value

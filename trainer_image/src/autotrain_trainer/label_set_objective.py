@@ -16,7 +16,7 @@ from autotrain_trainer.balance import balanced_pairs
 from autotrain_trainer.data.pictures import Pictures
 from autotrain_trainer.label_set_measure import value_of
 from autotrain_trainer.mixing import Mixing
-from autotrain_trainer.objective import Target
+from autotrain_trainer.objective import Gathered, Target
 from autotrain_trainer.policies import policy_of
 
 
@@ -63,21 +63,9 @@ class LabelSetObjective:
             truth = truth * (1 - self._smoothing) + self._smoothing / 2
         return functional.binary_cross_entropy_with_logits(scores, truth, weights)
 
-    def validation(self) -> "LabelSetValidation":
-        return LabelSetValidation(self._metric)
+    def validation(self) -> Gathered:
+        return Gathered(self._judge)
 
-
-class LabelSetValidation:
-    def __init__(self, metric: str) -> None:
-        self._metric = metric
-        self._scores: list[Tensor] = []
-        self._targets: list[Tensor] = []
-
-    def add(self, scores: Tensor, *target: Tensor) -> None:
-        self._scores.append(scores)
-        self._targets.append(target[0])
-
-    def result(self) -> tuple[float, float]:
-        scores, targets = torch.cat(self._scores), torch.cat(self._targets)
+    def _judge(self, scores: Tensor, targets: Tensor) -> tuple[float, float]:
         loss = functional.binary_cross_entropy_with_logits(scores, targets)
         return float(loss), value_of(self._metric, scores.numpy(), targets.to(torch.uint8).numpy())

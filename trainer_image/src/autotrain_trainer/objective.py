@@ -1,8 +1,9 @@
 """What the training loop needs of a task. One implementation per task, chosen by its recipe."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from autotrain_trainer.data.pictures import Pictures
@@ -35,3 +36,20 @@ class Objective(Protocol):
         ...
 
     def validation(self) -> Validation: ...
+
+
+class Gathered:
+    """A Validation that keeps everything and judges it at the end: for targets of one tensor that is small."""
+
+    def __init__(self, judge: Callable[[Tensor, Tensor], tuple[float, float]]) -> None:
+        """`judge` takes all scores and all targets, and gives the mean loss and the gate's metric."""
+        self._judge = judge
+        self._scores: list[Tensor] = []
+        self._targets: list[Tensor] = []
+
+    def add(self, scores: Tensor, *target: Tensor) -> None:
+        self._scores.append(scores)
+        self._targets.append(target[0])
+
+    def result(self) -> tuple[float, float]:
+        return self._judge(torch.cat(self._scores), torch.cat(self._targets))

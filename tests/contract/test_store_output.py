@@ -15,10 +15,11 @@ from autotrain_server.model import Model
 from autotrain_server.reading import BundleError
 from autotrain_trainer.failures import RunError
 from autotrain_trainer.store_output import StoreOutput
-from contract.test_trained_bundle import attempt, data, run_of
+from contract.test_trained_bundle import data, run_of
 from google_store import google_store
 from object_store import environment, python
 from server_process import server
+from trained_model import attempt
 
 __all__ = ["data"]
 REVISION = "v1-0000000000"
@@ -270,7 +271,7 @@ def test_a_server_waits_for_a_store_that_does_not_answer_yet_and_says_so(way, ur
 @pytest.mark.torch
 @pytest.mark.filterwarnings("ignore:The 'mode.chained_assignment'", "ignore:numpy.core is deprecated")
 def test_a_run_from_store_to_store_whose_upload_fails_is_repeated_as_decided_and_then_found(
-    way, bucket, uri, data, tmp_path, monkeypatch
+    way, bucket, uri, data, tmp_path
 ):
     bucket.put_folder("shapes", data)
     places = {"data_uri": "s3://lab/shapes", "output_uri": uri}
@@ -278,11 +279,11 @@ def test_a_run_from_store_to_store_whose_upload_fails_is_repeated_as_decided_and
     home, name = key_of(uri).rsplit("/", 1)
     way.spoil = lambda method, path: 403 if method == "PUT" and path.endswith("model.onnx") else None
     with contextlib.redirect_stdout(io.StringIO()):
-        failed, code = attempt(run, tmp_path, monkeypatch)
+        failed, code = attempt(run, tmp_path)
         decided = bucket.get(f"{home}/.{name}.work/resolved.json")
         way.spoil = lambda _method, _path: None
-        done, _ = attempt(run, tmp_path, monkeypatch)
-        found, _ = attempt(run, tmp_path, monkeypatch)
+        done, _ = attempt(run, tmp_path)
+        found, _ = attempt(run, tmp_path)
     manifest = bundle.read_manifest(folder_of(uri, "", tmp_path / "cache"))
 
     assert isinstance(failed, Failed)

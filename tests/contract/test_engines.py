@@ -220,6 +220,16 @@ def test_eight_bits_are_the_same_in_both_engines_and_every_batch_size(eight_bits
     assert 1e-4 < far(scores, oracle.scores(PICTURES)) <= 0.1
 
 
+def test_weights_leave_room_for_sums_in_sixteen_bits(eight_bits):
+    """Two products of 255 and 64 stay below 32,768; two of 255 and 127 do not, and processors without VNNI cut them off."""
+    graph = onnx.load(eight_bits)
+
+    found = [numpy_helper.to_array(one) for one in graph.graph.initializer if one.data_type == onnx.TensorProto.INT8]
+    widest = [int(np.abs(one.astype(np.int16)).max()) for one in found if one.size > 1]
+
+    assert max(widest) == 64
+
+
 def with_eight_bits(folder: Path, graph: Path | None, tolerance: float = 0.1) -> None:
     onnx_bundle.write_convolutions(folder, [onnx_bundle.passed(), onnx_bundle.passed("Int8", tolerance)])
     if graph is not None:

@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import autotrain_server.predictor as predictor_module
 import onnx_bundle
 from autotrain_api import bundle
 from autotrain_api.names import Reason
 from autotrain_api.trainingjob import Postprocessing
+from autotrain_server.engine import ElasticEngine
 from autotrain_server.model import Model
 from autotrain_server.predictor import BundleError, Predictor
 from autotrain_server.preprocess import ImageError
@@ -317,3 +319,15 @@ def test_golden_scores_of_another_type_are_refused(folder):
     resigned(folder)
 
     assert refusal(folder)[:2] == (Reason.BUNDLE_ALTERED, bundle.GOLDEN_SCORES)
+
+
+@pytest.mark.parametrize(("threads", "second", "wanted"), [(2, 1_000_000, True), (2, 10, False), (1, 1_000_000, False)])
+def test_a_second_engine_is_made_where_processor_and_memory_allow_it(folder, monkeypatch, threads, second, wanted):
+    monkeypatch.setattr(predictor_module, "cpu_limit", lambda: threads)
+    monkeypatch.setattr(predictor_module, "SECOND_BYTES", second)
+
+    loaded = Predictor.load(folder)
+    loaded.spread()
+
+    assert isinstance(loaded.engine, ElasticEngine) is wanted
+    assert not wanted or loaded.engine.narrow is not None

@@ -40,6 +40,10 @@ from autotrain_server.tasks import Seen, task_of
 
 ENGINE_HINT = "Set serving.image to one with onnxruntime-gpu and CUDA, or serving.gpus to 0."
 FUNCTION_HINT = "Correct it in the ConfigMap that spec.functions names."
+SECOND_BYTES = 32_000_000
+"""Weights of a second engine beside the first are at most as large: more of them cost a pod more memory than they are worth."""
+WEIGHT_SHARES = {"Float32": 1.0, "BFloat16": 0.5, "Int8": 1.0}
+"""Precision -> size of an engine's weights, in sizes of the file that it is made from."""
 PRECISION_HINT = "Take serving.precision Auto or Float32, or train again where it can be measured."
 
 
@@ -145,20 +149,21 @@ def _on_cpu(model: Path, manifest: Manifest, golden: Golden, asked: str) -> _Loa
     if choice.precision != FLOAT32:
         del engine  # its memory goes before the other one is compiled
         try:
-            make = _lower(graph, model.parent, manifest, golden, choice)
-            return _spreading(make(None), "", make)
+            source = _listed(model.parent, bundle.MODEL_INT8, manifest) if choice.precision == "Int8" else model
+            make = _lower(graph if source == model else read_graph(source), golden, choice)
+            return _spreading(make(None), "", make, source)
         except EngineError as error:
             choice = fall_back(asked, str(error))
             engine = OpenVinoEngine(graph)
     check_golden(engine, golden, manifest, OTHERS)
-    return _spreading(engine, choice.note, _float32(graph, manifest, golden))
+    return _spreading(engine, choice.note, _float32(graph, manifest, golden), model)
 
 
-def _spreading(wide: Engine, note: str, make: Verified) -> _Loaded:
-    """With an engine of more streams beside it, made later, where the processor has enough threads for that."""
+def _spreading(wide: Engine, note: str, make: Verified, source: Path) -> _Loaded:
+    """With an engine of more streams beside it, made later, where processor and memory allow it; `source`: the graph's file."""
     count = cpu_limit()
     streams = narrow_streams(count)
-    if streams <= wide_streams(count):
+    if streams <= wide_streams(count) or WEIGHT_SHARES[wide.precision] * source.stat().st_size > SECOND_BYTES:
         return _Loaded(wide, note)
     engine = ElasticEngine(wide, streams + 1)
 
@@ -177,10 +182,8 @@ def _float32(graph: Graph, manifest: Manifest, golden: Golden) -> Verified:
     return make
 
 
-def _lower(graph: Graph, folder: Path, manifest: Manifest, golden: Golden, choice: Choice) -> Verified:
+def _lower(graph: Graph, golden: Golden, choice: Choice) -> Verified:
     """Below Float32: golden scores are within the record's tolerance. Raises BundleError, EngineError."""
-    if choice.precision == "Int8":
-        graph = read_graph(_listed(folder, bundle.MODEL_INT8, manifest))
 
     def make(streams: int | None) -> Engine:
         engine = OpenVinoEngine(graph, choice.precision, streams=streams)

@@ -70,7 +70,7 @@ def measured(trained: Trained, data: Path) -> dict[str, Any]:
         "classAgnosticAP50": average_precision(truth, found, by_class=False)[1],
         "precision": predictor.engine.precision,
         "published": {metric.name: round(metric.value, 4) for metric in trained.manifest.metrics},
-        "agreement": {one.precision: round(one.agreement, 4) for one in trained.manifest.precisions},
+        "agreement": {one.precision: round(one.agreement, 4) for one in trained.manifest.precisions if one.samples},
         "float32Difference": trained.manifest.resolved["float32_difference"],
         "seconds": round(trained.seconds, 1),
         "resolved": {name: trained.manifest.resolved[name] for name in ("batch_size", "learning_rate", "precision")},

@@ -92,7 +92,7 @@ def measured(trained: Trained, data: Path) -> dict[str, Any]:
         "groups": {name: round(float(value), 4) for name, value in zip(GROUPS, of_groups[1:], strict=True)},
         "precision": predictor.engine.precision,
         "published": {metric.name: round(metric.value, 4) for metric in trained.manifest.metrics},
-        "agreement": {one.precision: round(one.agreement, 4) for one in trained.manifest.precisions},
+        "agreement": {one.precision: round(one.agreement, 4) for one in trained.manifest.precisions if one.samples},
         "float32Difference": trained.manifest.resolved["float32_difference"],
         "seconds": round(trained.seconds, 1),
         "resolved": {name: trained.manifest.resolved[name] for name in ("batch_size", "learning_rate", "precision")},

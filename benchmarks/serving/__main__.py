@@ -12,7 +12,7 @@ from benchmarks.serving.bundle import BundleError, trained_bundle
 from benchmarks.serving.lineup import chosen_settings
 from benchmarks.serving.measuring import FULL, QUICK, Outcome, Plan, measure_all
 from benchmarks.serving.pictures import large_pictures, served_pictures
-from benchmarks.serving.processes import ROOT, CompetitorError, Place, run_json
+from benchmarks.serving.processes import ROOT, CompetitorError, Place, packages_of, run_json
 from benchmarks.serving.tuning import tune
 from rich.console import Console
 
@@ -78,7 +78,7 @@ def run(plan: Plan, place: Place, pictures: list[bytes]) -> int:
     found_bars = bars(counted, decoding, bfloat16)
     facts = {"precision": place.precision, "bfloat16": bfloat16, "decoding12MegapixelMilliseconds": decoding}
     facts["precisions"] = agreements(place.bundle)
-    found = report.results(plan, outcome.rounds, outcome.refused, found_bars, settings, facts)
+    found = report.results(plan, outcome.rounds, outcome.refused, found_bars, settings, facts, packages_of(place.cache))
     report.show(console, found, found_bars)
     path = RESULTS if plan is FULL else place.cache / "serving-quick.json"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,8 +88,8 @@ def run(plan: Plan, place: Place, pictures: list[bytes]) -> int:
 
 
 def agreements(bundle: Path) -> dict[str, float]:
-    """Precision -> share of the pictures that get the class that Float32 gives, as the trainer measured."""
-    return {record.precision: record.agreement for record in read_manifest(bundle).precisions}
+    """Precision -> share of the pictures that get the class that Float32 gives, where the trainer could measure it."""
+    return {record.precision: record.agreement for record in read_manifest(bundle).precisions if record.samples}
 
 
 def any_error(outcome: Outcome) -> bool:

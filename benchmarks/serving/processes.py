@@ -28,6 +28,11 @@ class CompetitorError(RuntimeError):
     """A competitor that did not start or answer, with the end of its log."""
 
 
+def packages_of(cache: Path) -> Path:
+    """LitServe, beside what .venv holds."""
+    return cache / "packages"
+
+
 class Place(NamedTuple):
     """Where things lie, and what all competitors share."""
 
@@ -109,7 +114,7 @@ class Running:
 
 def environment_of(setting: Setting, place: Place, port: int) -> dict[str, str]:
     """What a competitor finds in its environment; LitServe lies in the cache, behind what .venv holds already."""
-    path = [str(ROOT), str(place.cache / "packages"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    path = [str(ROOT), str(packages_of(place.cache)), *filter(None, [os.environ.get("PYTHONPATH")])]
     shared = {
         "PYTHONPATH": os.pathsep.join(path),
         "BENCH_BUNDLE": str(place.bundle),

@@ -4,6 +4,7 @@ import datetime
 import importlib.metadata
 import platform
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,7 @@ def results(
     bars: Sequence[Bar],
     settings: dict[str, Setting],
     facts: dict[str, Any],
+    packages: Path,
 ) -> dict[str, Any]:
     """serving.json"""
     counted = [{name: one for name, one in found.items() if name not in refused} for found in rounds]
@@ -80,7 +82,7 @@ def results(
         "commit": commit(),
         "plan": plan._asdict(),
         "machine": machine(),
-        "versions": {"python": platform.python_version()} | versions(),
+        "versions": {"python": platform.python_version()} | versions(packages),
         "settings": settings,
         "settingsNotSearched": not_searched(),
         **facts,
@@ -108,14 +110,11 @@ def machine() -> dict[str, Any]:
     }
 
 
-def versions() -> dict[str, str]:
-    found = {}
-    for name in (*PACKAGES, *OPTIONAL):
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "absent"
-    return found
+def versions(packages: Path) -> dict[str, str]:
+    """What the competitors find: .venv comes first, `packages` after it."""
+    places = [*sys.path, str(packages)]
+    found = ((name, importlib.metadata.distributions(name=name, path=places)) for name in (*PACKAGES, *OPTIONAL))
+    return {name: next((one.version for one in matching), "absent") for name, matching in found}
 
 
 def commit() -> str:

@@ -10,7 +10,7 @@ from PIL import Image
 from autotrain_api.bundle import ResolvedPreprocessing
 from autotrain_api.names import ExitCode, Reason
 from autotrain_api.trainingjob import Data
-from autotrain_trainer.data.pictures import PictureSet, load_pictures, side_of
+from autotrain_trainer.data.pictures import PictureSet, cache_scale, load_pictures, side_of, training_preprocessing
 from autotrain_trainer.data.samples import Parts, Sample
 from autotrain_trainer.failures import RunError
 from autotrain_trainer.labels import Labels, check_classes
@@ -54,11 +54,43 @@ def test_every_picture_lies_with_its_own_label_on_one_side(tmp_path):
     assert loaded.published is loaded.test
 
 
-def test_training_pictures_are_kept_larger_than_the_network_s_input(tmp_path):
-    loaded = load(Parts([sample(level) for level in range(40)]), tmp_path)
+def blank(width: int, height: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (width, height)).save(file, "PNG")
+    return file.getvalue()
 
-    assert loaded.train.pixels.shape[1:] == (24, 24, 3)
-    assert loaded.validation.pixels.shape[1:] == (16, 16, 3)
+
+@pytest.mark.parametrize(
+    ("resize", "sizes", "wanted"),
+    [
+        ("Squish", [(64, 64)], 24),
+        ("Squish", [(20, 16)], 20),
+        ("Squish", [(8, 8)], 16),
+        ("CropToFill", [(20, 64)], 20),
+        ("Letterbox", [(10, 20)], 20),
+        ("Squish", [(8, 8), (20, 20), (64, 64)], 20),
+    ],
+)
+def test_training_pictures_are_kept_larger_than_the_network_s_input_where_they_are(resize, sizes, wanted):
+    contents = [blank(*sizes[number % len(sizes)]) for number in range(39)] + [b"no picture"]
+    parts = Parts([sample(number, content) for number, content in enumerate(contents)], [sample(100)])
+    preprocessing = PREPROCESSING.model_copy(update={"resize": resize})
+
+    scale = cache_scale(parts.train, preprocessing)
+
+    larger = training_preprocessing(preprocessing, scale)
+    assert (larger.height, larger.width) == (wanted, wanted)
+
+
+def test_training_pictures_of_the_network_s_size_keep_their_pixels(tmp_path):
+    random = np.random.default_rng(17)
+    pixels = random.integers(0, 256, (16, 16, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+
+    loaded = load(Parts([sample(level, file.getvalue()) for level in (0, 1)], [sample(2), sample(3)]), tmp_path)
+
+    assert np.array_equal(loaded.train.pixels[0], pixels)
 
 
 def test_given_parts_are_not_split(tmp_path):

@@ -123,6 +123,11 @@ def upright(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
     return _open(data, None, max_pixels).image
 
 
+def stored_size(data: bytes) -> tuple[int, int]:
+    """Width and height by the header, before EXIF turns the picture; no pixel is decoded. Raises ImageError."""
+    return _header(data).size
+
+
 class _Opened(NamedTuple):
     image: Image.Image
     """RGB and upright"""

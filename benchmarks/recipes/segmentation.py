@@ -66,7 +66,9 @@ def spec_of(data: Path, initial: Path) -> dict[str, Any]:
             "decoder": "FPN",
             "initialWeights": {"uri": initial.resolve().as_uri()},
         },
-        "training": {"epochs": 8},
+        # flips are left; clothes are pasted upright, in the sizes that are asked about
+        "augmentation": {"policy": "None"},
+        "training": {"epochs": 10},
     }
 
 

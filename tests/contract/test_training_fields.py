@@ -1,6 +1,7 @@
 """spec.training and spec.augmentation: each field does what it says, in the loop that trains."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -196,6 +197,31 @@ def test_an_average_follows_weights_and_the_statistics_of_batch_norms():
 
     for name, value in average.network.state_dict().items():
         torch.testing.assert_close(value, wanted[name])
+
+
+# --- the best epoch
+
+
+@pytest.mark.parametrize(("ties_by_loss", "wanted"), [(False, 2), (True, 4)])
+def test_of_epochs_with_the_same_metric_the_first_is_kept_or_the_one_of_the_lowest_loss(ties_by_loss, wanted):
+    from torch import nn
+
+    from autotrain_trainer.fit import Watch
+    from autotrain_trainer.history import History
+
+    results = iter([(0.1, 0.8), (0.9, 1.0), (0.7, 1.0), (0.4, 1.0), (0.5, 1.0), (0.2, 0.9)])
+    passes = SimpleNamespace(result=lambda: next(results))
+    objective = SimpleNamespace(validation=lambda: passes, ties_by_loss=ties_by_loss)
+    network, history = nn.Linear(1, 1), History()
+    watch = Watch(ProgressBoard(), history, "mAP", objective, 1, network)
+    watch.learn = SimpleNamespace(dls=SimpleNamespace(train=[0]))
+    for epoch in range(1, 7):
+        history.losses.append(1.0)
+        nn.init.constant_(network.weight, epoch)
+        watch.after_epoch()
+
+    assert history.best_epoch == wanted
+    assert float(watch.weights["weight"]) == wanted
 
 
 # --- early stopping

@@ -83,6 +83,8 @@ def padded(truths: Sequence[Truth]) -> tuple[Tensor, Tensor]:
 class BoxObjective:
     """Rows of the detector [n, locations, 4 + 1 + classes], targets boxes [n, m, 4] and labels [n, m]."""
 
+    ties_by_loss = False
+
     def __init__(
         self, recipe: Recipe, preprocessing: ResolvedPreprocessing, metric: str, own: Change | None = None
     ) -> None:

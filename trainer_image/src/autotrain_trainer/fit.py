@@ -58,7 +58,8 @@ class Watch(Callback):  # type: ignore[misc]
         self.objective = objective
         self.validation = objective.validation()
         self.accumulated = accumulated
-        self.best = -math.inf
+        self.best = (-math.inf, -math.inf)
+        """Metric, and what decides between epochs in which it is the same."""
         self.weights: dict[str, Tensor] = {}
         self.done_epochs = 0
 
@@ -87,8 +88,9 @@ class Watch(Callback):  # type: ignore[misc]
             f"epoch {self.done_epochs}: training loss {training:.4f}, validation loss {validation:.4f}, "
             f"{self.metric} {value:.4f}"
         )
-        if value > self.best:
-            self.best = value
+        found = (value, -validation if self.objective.ties_by_loss else 0.0)
+        if found > self.best:
+            self.best = found
             self.history.best_epoch = self.done_epochs
             self.weights = {name: tensor.detach().clone() for name, tensor in self.judged.state_dict().items()}
 

@@ -27,6 +27,8 @@ class LabelObjective:
     each occurs in the training part. Validation knows neither.
     """
 
+    ties_by_loss = False
+
     def __init__(
         self,
         recipe: Recipe,

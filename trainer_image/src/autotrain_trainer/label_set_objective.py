@@ -27,6 +27,8 @@ class LabelSetObjective:
     in the whole training part, whose labels are `truth`. Validation knows neither.
     """
 
+    ties_by_loss = True
+
     def __init__(
         self,
         recipe: Recipe,

@@ -27,6 +27,10 @@ class Validation(Protocol):
 class Objective(Protocol):
     """What is learned."""
 
+    ties_by_loss: bool
+    """Of epochs with the same metric: the lowest validation loss is the best one, rather than the first. For metrics that see
+    the order of the scores only and not where they are cut."""
+
     def batch(self, pictures: Pictures, rows: Sequence[int], training: bool) -> tuple[Tensor, Target]:
         """uint8 images [n, height, width, 3] as the network takes them, and their targets; augmented for training."""
         ...

@@ -43,6 +43,8 @@ class MaskObjective:
     `masks` are those of the training part, uint8 [n, height, width].
     """
 
+    ties_by_loss = False
+
     def __init__(
         self,
         recipe: Recipe,

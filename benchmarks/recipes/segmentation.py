@@ -66,9 +66,7 @@ def spec_of(data: Path, initial: Path) -> dict[str, Any]:
             "decoder": "FPN",
             "initialWeights": {"uri": initial.resolve().as_uri()},
         },
-        # flips are left; clothes are pasted upright, in the sizes that are asked about
-        "augmentation": {"policy": "None"},
-        "training": {"epochs": 10},
+        "training": {"epochs": 11},
     }
 
 

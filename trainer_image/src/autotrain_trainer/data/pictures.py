@@ -1,6 +1,7 @@
-"""Samples become pixels: each picture is read once, put on its side of the split, and decoded by the server's code.
+"""Samples become pixels: each picture is put on its side of the split, and decoded once by the server's code.
 
 Training pictures are kept larger than the model's input where they have the pixels, so that crops have something to choose from.
+Headers of some of them tell beforehand whether they do.
 """
 
 import contextlib

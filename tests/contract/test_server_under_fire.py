@@ -1,7 +1,9 @@
 """A server's process against what the internet sends: damaged pictures, bombs, slow and rude clients, too many at once."""
 
 import asyncio
+import http.client
 import json
+import socket
 import struct
 import time
 import zlib
@@ -159,6 +161,59 @@ def test_a_body_that_does_not_come_is_a_timeout_and_others_are_answered_meanwhil
         assert running.client.post("/validate", content=GOOD).status_code == 200
 
         assert client.recv(100).startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.mark.parametrize("path", [b"GET /healthz", b"POST /nothing"])
+def test_a_body_that_goes_on_after_its_answer_ends_the_connection(running: Server, path: bytes):
+    with running.connect() as client:
+        client.sendall(path + b" HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n")
+        assert status_of(client) in (200, 404)
+        client.sendall(b"x")
+
+        assert ended(client)
+
+
+def test_a_body_that_ends_after_its_answer_costs_nothing(running: Server):
+    with running.connect() as client:
+        for _ in range(2):
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n")
+            assert status_of(client) == 200
+            client.sendall(b"abc")
+
+
+def status_of(client: socket.socket) -> int:
+    """Of an answer that is read to its end, so that what follows is not of it."""
+    answer = http.client.HTTPResponse(client)
+    answer.begin()
+    answer.read()
+    return answer.status
+
+
+def ended(client: socket.socket) -> bool:
+    """Whether the server ends the connection; the client's own timeout is the end of patience."""
+    try:
+        return client.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def test_one_connection_too_many_is_answered_and_probes_are_not_refused(folder: Path):
+    with server(folder, {"AUTOTRAIN_MAX_CONNECTIONS": "2"}) as running:
+        running.wait_for("model ready")
+        assert running.client.post("/validate", content=GOOD).status_code == 200
+        with running.connect() as one, running.connect() as other:
+            for client in (one, other):
+                client.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+                assert status_of(client) == 200
+            refused = running.client.post("/validate", content=GOOD)
+            probes = [running.client.get(path).status_code for path in ("/healthz", "/readyz")]
+        deadline = time.monotonic() + 10
+        while running.client.post("/validate", content=GOOD).status_code != 200:
+            assert time.monotonic() < deadline
+
+    assert (refused.status_code, refused.json()["error"]["reason"]) == (503, "Overloaded")
+    assert {"retry-after", "x-model-digest", "x-request-id"} <= refused.headers.keys()
+    assert probes == [200, 200]
 
 
 def test_a_client_that_goes_away_leaves_nothing_behind(running: Server):

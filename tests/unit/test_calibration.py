@@ -79,7 +79,8 @@ def test_confidences_are_those_at_the_temperature_everywhere():
     task = Classification(["a", "b"], WAY, {"temperature": 2.0})
     seen = Seen(np.array([2.0, 0.0], np.float32), 8, 8)
 
-    answer, outputs = task.answer(seen, Postprocessing()), task.outputs([seen], Postprocessing())
+    answer = task.answer(seen, Postprocessing())
+    outputs = task.outputs([seen], [answer])
 
     assert answer.confidence == pytest.approx(1 / (1 + np.exp(-1)), abs=1e-6)
     assert outputs["scores"][2] == pytest.approx([answer.confidence, 1 - answer.confidence], abs=1e-6)

@@ -73,6 +73,25 @@ def test_a_pinned_bundle_that_is_here_is_not_fetched_again(there, uri, tmp_path)
     assert folder_of(uri, sha256, tmp_path / "cache") == first
 
 
+def test_a_copy_that_is_damaged_is_fetched_again(there, uri, tmp_path):
+    sha256 = digest(there)
+    folder = folder_of(uri, sha256, tmp_path / "cache")
+    (folder / bundle.MODEL).write_bytes(b"damaged")
+
+    assert folder_of(uri, sha256, tmp_path / "cache") == folder
+    assert (folder / bundle.MODEL).read_bytes() == (there / bundle.MODEL).read_bytes()
+
+
+def test_another_schema_is_named_as_in_a_folder(there, uri, tmp_path):
+    manifest = there / bundle.MANIFEST
+    manifest.write_text(manifest.read_text().replace('"schemaVersion": 1', '"schemaVersion": 9'))
+
+    error = refused(uri, tmp_path / "cache")
+
+    assert error.reason == Reason.SCHEMA_UNSUPPORTED
+    assert "schemaVersion is 9" in str(error)
+
+
 def test_what_a_killed_start_left_is_cleaned_up(uri, tmp_path):
     cache = tmp_path / "cache"
     folder = folder_of(uri, "", cache)

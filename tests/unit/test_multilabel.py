@@ -63,7 +63,8 @@ def test_a_probability_is_one_for_any_logit(logits):
 
 
 def test_the_protocol_gets_labels_as_json_and_all_probabilities():
-    outputs = TASK.outputs([seen(1, 0, -1), seen(-1, -1, -1)], Postprocessing())
+    shown = [seen(1, 0, -1), seen(-1, -1, -1)]
+    outputs = TASK.outputs(shown, [TASK.answer(one, Postprocessing()) for one in shown])
 
     assert outputs["labels"][:2] == ("BYTES", [2])
     assert [json.loads(text) for text in outputs["labels"][2]] == [["sky", "sea"], []]

@@ -3,6 +3,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 import autotrain_server.predictor as predictor_module
@@ -122,6 +123,26 @@ def test_two_swapped_classes_are_found_though_every_digest_is_right(folder):
     resigned(folder, classes=["green", "red", "blue"])
 
     assert refusal(folder)[:2] == (Reason.CLASSES_MISMATCH, bundle.MANIFEST)
+
+
+def labelled(folder: Path, classes: list[str]) -> None:
+    """Write the classes into the graph's metadata, as the trainer does."""
+    graph = onnx.load(folder / bundle.MODEL)
+    onnx.helper.set_model_props(graph, {bundle.GRAPH_CLASSES: json.dumps(classes)})
+    onnx.save(graph, folder / bundle.MODEL)
+
+
+def test_classes_that_no_golden_picture_shows_are_compared_with_those_of_the_graph(folder):
+    labelled(folder, ["red", "green", "blue"])
+    resigned(folder)
+    assert Predictor.load(folder).manifest.classes == ["red", "green", "blue"]
+
+    labelled(folder, ["red", "blue", "green"])
+    resigned(folder)
+    reason, file, told = refusal(folder)
+
+    assert (reason, file) == (Reason.CLASSES_MISMATCH, bundle.MANIFEST)
+    assert 'those of the graph are ["red", "blue", "green"]' in told
 
 
 def test_another_mean_in_the_graph_is_found_though_every_digest_is_right(folder):

@@ -194,6 +194,36 @@ def test_exif_turns_a_picture_upright(kind, orientation):
         assert np.abs(found - ImageColor.getrgb(colour)).max() < 15
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+@pytest.mark.parametrize("exif", [b"Exif\0\0II*\0", b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x09"])
+def test_damaged_exif_does_not_cost_the_picture(kind, exif):
+    picture = Image.new("RGB", (40, 20), "red")
+    whole = decode(encoded(picture, kind, dpi=(72, 72)), preprocessing())
+
+    assert np.array_equal(decode(encoded(picture, kind, dpi=(72, 72), exif=exif), preprocessing()), whole)
+
+
+def test_what_a_decoder_raises_unforeseen_is_a_damaged_picture(monkeypatch):
+    def fail(self: Image.Image) -> None:
+        raise struct.error("unpack requires a buffer of 4 bytes")
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", fail)
+    with pytest.raises(ImageError, match="the PNG picture is truncated or damaged"):
+        decode(encoded(halves()), preprocessing())
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_may_have_a_hundred_scans(progressive):
+    data = encoded(halves(), "JPEG", progressive=progressive)
+    scan = data[data.rindex(b"\xff\xda") :].removesuffix(b"\xff\xd9")
+
+    assert decode(data + scan * (100 - data.count(b"\xff\xda")), preprocessing()).shape == (32, 32, 3)
+    with pytest.raises(ImageError, match="at most 100 are allowed") as refused:
+        decode(data + scan * 100, preprocessing())
+    assert refused.value.reason == "TooManyScans"
+
+
 def test_a_large_jpeg_scaled_while_decoding_looks_like_the_whole_one():
     random = np.random.default_rng(0)
     small = Image.fromarray(random.integers(0, 256, (12, 16, 3), dtype=np.uint8))

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import onnx_bundle
+from autotrain_server.tensors import pack
 from server_client import serving
 
 RED = onnx_bundle.picture("red")
@@ -111,6 +112,9 @@ async def test_binary_tensors_go_in_and_out_behind_the_json(client):
         ({"inputs": [{**text(RED), "parameters": {"binary_data_size": 9}}]}, "0 bytes follow"),
         ({"inputs": [text(RED)], "outputs": [{"name": "boxes"}]}, "there is no 'boxes'"),
         ({"inputs": [text(b"no picture")]}, "not a picture"),
+        ({"inputs": [text(*[RED] * 65)]}, "65 pictures; 1 to 64"),
+        ({"inputs": [{}] * 5_000}, "more than 4096 elements"),
+        (b'{"inputs": ' + b"[" * 5_000, "more than 4096 elements"),
     ],
 )
 async def test_errors_are_what_the_protocol_says(client, body, words):
@@ -121,12 +125,34 @@ async def test_errors_are_what_the_protocol_says(client, body, words):
     assert words in answer.json()["error"]
 
 
-@pytest.mark.parametrize("declared", ["x", "-1", "999999"])
+@pytest.mark.parametrize("declared", ["x", "-1", "999999", "1" * 5_000, "0" * 5_000 + "5"])
 async def test_a_header_length_that_cannot_be_is_refused(client, declared):
     answer = await infer(client, {"inputs": [text(RED)]}, **{LENGTH: declared})
 
     assert answer.status_code == 400
     assert LENGTH in answer.json()["error"]
+
+
+async def test_elements_may_be_nested_like_the_shape(client):
+    tensor = text(RED, BLUE)
+    nested = {**tensor, "shape": [2, 1], "data": [[one] for one in tensor["data"]]}
+    flat, same = [(await infer(client, {"inputs": [one]})).json() for one in (tensor, nested)]
+
+    assert same["outputs"] == flat["outputs"]
+
+
+def test_numbers_are_packed_in_their_own_datatype():
+    assert pack("INT32", [3, -1]) == struct.pack("<2i", 3, -1)
+    assert pack("FP32", [0.5]) == struct.pack("<f", 0.5)
+
+
+async def test_a_body_of_empty_elements_is_refused_at_the_first_too_many(client):
+    tail = bytes(4 * 1_000)
+    tensor = {"name": "image", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": len(tail)}}
+    head = json.dumps({"inputs": [tensor]}).encode()
+    answer = await infer(client, head + tail, **{LENGTH: str(len(head))})
+
+    assert answer.json()["error"] == "inputs.0.data: 65 pictures; 1 to 64 are allowed in one request"
 
 
 @pytest.mark.parametrize("tail", [b"\x05", b"\xff\xff\xff\xff", struct.pack("<I", 9) + b"short"])

@@ -12,8 +12,9 @@ from PIL import Image
 
 from autotrain_api.bundle import ResolvedPreprocessing
 from autotrain_api.trainingjob import Postprocessing
+from autotrain_server.geometry import corner_of, region_of
 from autotrain_server.tasks import Seen
-from autotrain_server.tasks.segmentation import Segmentation, run_lengths
+from autotrain_server.tasks.segmentation import Segmentation
 from autotrain_trainer.mask_measure import measure_masks, metric_of, overlaps_of, paired_masks, worst_masks
 
 CLASSES = ["background", "roof", "tree"]
@@ -41,13 +42,32 @@ def painted(counts: list[int], height: int, width: int) -> np.ndarray:
     return values.reshape(width, height).T
 
 
-@given(arrays.arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 3)))
-def test_run_lengths_paint_the_mask_again(classes):
-    found = run_lengths(classes)
+@given(
+    arrays.arrays(np.uint8, (2, 8, 8), elements=st.integers(0, 2)),
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.sampled_from(["Letterbox", "CropToFill", "Squish"]),
+)
+def test_what_is_answered_is_what_the_nearest_pixels_of_the_maps_say(scores, width, height, resize):
+    here, seen = task(resize=resize), Seen(scores, width, height)
+    region = region_of(width, height, here.preprocessing)
+    left, top = corner_of(region, here.preprocessing)
+    classes, confidence = (
+        np.asarray(
+            Image.fromarray(one[top : top + region.height, left : left + region.width]).resize((width, height), 0)
+        )
+        for one in scores
+    )
 
-    assert set(found) == set(np.unique(classes))
-    for value, counts in found.items():
-        np.testing.assert_array_equal(painted(counts, *classes.shape), classes == value)
+    answer = here.answer(seen, Postprocessing())
+
+    np.testing.assert_array_equal(pixels_of(answer.mask), classes)
+    assert {found.label for found in answer.classes} == {CLASSES[value] for value in np.unique(classes) if value}
+    for found in answer.classes:
+        own = classes == CLASSES.index(found.label)
+        assert found.pixels == own.sum()
+        assert found.confidence == pytest.approx(confidence[own].mean() / 255, abs=1e-6)
+        np.testing.assert_array_equal(painted(found.rle.counts, *found.rle.size), own)
 
 
 def test_the_answer_is_in_the_pixels_of_the_upload():
@@ -96,7 +116,8 @@ def test_only_classes_are_coloured_in_the_drawing():
 
 
 def test_the_protocol_gets_the_mask_and_the_answer():
-    outputs = task().outputs([Seen(maps(np.ones((8, 8))), 8, 8)] * 2, Postprocessing())
+    seen = Seen(maps(np.ones((8, 8))), 8, 8)
+    outputs = task().outputs([seen] * 2, [task().answer(seen, Postprocessing())] * 2)
 
     assert {name: (kind, shape) for name, (kind, shape, _) in outputs.items()} == task().tensors(2)
     assert (pixels_of(outputs["mask"][2][1]) == 1).all()

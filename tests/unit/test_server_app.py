@@ -311,14 +311,30 @@ class Broken:
         raise self.error
 
 
-@pytest.mark.parametrize(
-    ("error", "status", "ready"), [(RuntimeError("no memory"), 503, 503), (KeyError("a bug"), 500, 200)]
-)
-async def test_an_engine_that_fails_gets_errors_of_the_same_form(folder, error, status, ready):
+@pytest.mark.parametrize("error", [RuntimeError("no device"), MemoryError("bad allocation"), KeyError("a bug")])
+async def test_an_engine_that_fails_takes_the_pod_out_of_service_and_has_it_replaced(folder, error):
     model = Model(folder)
     model.predictor = Predictor.load(folder)
     model.predictor.engine = Broken(error)
-    transport = httpx.ASGITransport(create_app(Settings(bundle=str(folder)), model), raise_app_exceptions=False)
+    transport = httpx.ASGITransport(create_app(Settings(bundle=str(folder)), model))
     async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
-        assert error_of(await client.post("/validate", content=RED)) == (status, "Crashed")
-        assert (await client.get("/readyz")).status_code == ready
+        assert (await client.get("/healthz")).status_code == 200
+        assert error_of(await client.post("/validate", content=RED)) == (503, "Crashed")
+        for path in ("/readyz", "/healthz", "/v2/health/live"):
+            assert (await client.get(path)).status_code == 503
+        assert str(error) in (await client.get("/healthz")).json()["status"]
+
+
+@pytest.mark.parametrize("path", ["/validate", "/v2/models/colours/infer"])
+async def test_a_bug_is_answered_like_any_other_error(folder, monkeypatch, path):
+    model = Model(folder)
+    model.predictor = Predictor.load(folder)
+    app = create_app(Settings(bundle=str(folder)), model)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+        monkeypatch.setattr(app.state.service.admission, "enter", lambda _: 1 / 0)
+        answer = await client.post(path, content=RED)
+
+    assert answer.status_code == 500
+    assert "the server failed: ZeroDivisionError" in answer.text
+    assert {"x-model-revision", "x-model-digest", "x-request-id"} <= answer.headers.keys()

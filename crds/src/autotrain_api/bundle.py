@@ -1,7 +1,7 @@
 """Trainer -> server: the bundle, a folder that holds one verified model. This is the only definition of its layout.
 
     manifest.json        written last; makes the folder a bundle
-    model.onnx           uint8 NHWC in, free batch dimension, normalisation inside; logits out
+    model.onnx           uint8 NHWC in, free batch dimension, normalisation inside; logits out; its metadata has the classes
     model_int8.onnx      the same graph in eight bits (QDQ), when its record in `precisions` passed
     weights.safetensors  the trained weights, for resuming and fine-tuning
     golden/inputs.npy    uint8 [n, height, width, 3], as the engine gets them
@@ -32,6 +32,8 @@ GOLDEN_INPUTS = "golden/inputs.npy"
 GOLDEN_SCORES = "golden/scores.npy"
 REPORT = "report"
 FUNCTIONS = "functions.py"
+GRAPH_CLASSES = "classes"
+"""Key in the graph's metadata: the classes in the order of its scores, a JSON list."""
 GOLDEN_TOLERANCE = 1e-3
 """Largest |difference| of a served golden score, in units of the largest |golden score|."""
 

@@ -165,6 +165,12 @@ def read_graph(model: Path | bytes) -> Graph:
         raise EngineError(f"OpenVINO cannot read the graph: {first_line(error)}") from error
 
 
+def metadata_of(graph: Graph, key: str) -> str:
+    """What an ONNX file says about itself under `key`; "" when it says nothing."""
+    place = ["framework", key]
+    return str(graph.get_rt_info(place).value) if graph.has_rt_info(place) else ""
+
+
 def openvino_precisions() -> frozenset[str]:
     """Precisions that OpenVINO has on this processor."""
     able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -1,5 +1,6 @@
 """Every error as JSON of one form: {"error": {"reason", "message"}}; under /v2 as the Open Inference Protocol says."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -75,10 +76,7 @@ def add_errors(app: FastAPI, service: Service) -> None:
     """Handlers for whatever the routes raise."""
 
     def answer(request: Request, status: int, reason: str, message: str, headers: Any = None) -> JSONResponse:
-        service.metrics.refused.labels(reason).inc()
-        if request.url.path.startswith(PROTOCOL_PREFIX):
-            return JSONResponse({"error": message}, status, headers)
-        return JSONResponse({"error": {"reason": reason, "message": message}}, status, headers)
+        return refusal(service, request.url.path, status, reason, message, headers)
 
     @app.exception_handler(ImageError)
     @app.exception_handler(RequestError)
@@ -112,6 +110,17 @@ def add_errors(app: FastAPI, service: Service) -> None:
         place = ".".join(str(step) for step in first["loc"])
         return answer(request, 400, "InvalidRequest", f"{place}: {first['msg']}")
 
-    @app.exception_handler(Exception)
-    async def unforeseen(request: Request, problem: Exception) -> JSONResponse:
-        return answer(request, 500, "Crashed", f"the server failed: {type(problem).__name__}")
+
+def refusal(
+    service: Service, path: str, status: int, reason: str, message: str, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """An error in the form of the route `path`, counted by its reason."""
+    service.metrics.refused.labels(reason).inc()
+    if path.startswith(PROTOCOL_PREFIX):
+        return JSONResponse({"error": message}, status, headers)
+    return JSONResponse({"error": {"reason": reason, "message": message}}, status, headers)
+
+
+def crashed(service: Service, path: str, problem: Exception) -> JSONResponse:
+    """What nobody foresaw. What it says may be of no concern to the client: the log has it."""
+    return refusal(service, path, 500, Reason.CRASHED, f"the server failed: {type(problem).__name__}")

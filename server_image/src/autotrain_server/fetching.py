@@ -15,13 +15,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from pydantic import ValidationError
-
 from autotrain_api import bundle
-from autotrain_api.bundle import Manifest
 from autotrain_api.names import Reason
 from autotrain_server import stores
-from autotrain_server.reading import BundleError
+from autotrain_server.reading import BundleError, parsed, read_verified
 from autotrain_server.stores import SCHEMES, Kind, StoreError
 
 log = logging.getLogger(__name__)
@@ -41,9 +38,18 @@ def folder_of(place: str, sha256: str, cache: Path) -> Path:
         allowed = ", ".join(f"{name}://" for name in SCHEMES)
         raise BundleError(Reason.BUNDLE_UNREACHABLE, "", f"{place}: a folder, or one of {allowed}, is wanted", HINT)
     target = cache / hashlib.sha256(f"{place} {sha256}".encode()).hexdigest()[:16]
-    if sha256 and (target / bundle.MANIFEST).is_file():
-        return target  # of an earlier start; whoever loads it compares every digest
-    return fetch(place, sha256, target)
+    return target if sha256 and _whole(target, sha256) else fetch(place, sha256, target)
+
+
+def _whole(folder: Path, sha256: str) -> bool:
+    """Whether an earlier start left the bundle there, and nothing happened to it since."""
+    try:
+        read_verified(folder, sha256)
+    except BundleError as error:
+        if folder.exists():
+            log.warning("the copy here is fetched again", extra={"file": error.file, "detail": str(error)})
+        return False
+    return True
 
 
 def is_elsewhere(place: str) -> bool:
@@ -74,12 +80,7 @@ def _bring(uri: str, sha256: str, folder: Path) -> None:
     if sha256 and found != sha256:
         message = f"sha256 of manifest.json is {found}, the trained one had {sha256}"
         raise BundleError(Reason.BUNDLE_ALTERED, bundle.MANIFEST, message)
-    try:
-        manifest = Manifest.model_validate_json(content)
-    except ValidationError as error:
-        raise BundleError(
-            Reason.BUNDLE_ALTERED, bundle.MANIFEST, f"manifest.json: {error.errors()[0]['msg']}"
-        ) from error
+    manifest = parsed(content)
     for name, expected in manifest.files.items():
         _copy(store, uri, name, expected, folder)
     (folder / bundle.MANIFEST).write_bytes(content)

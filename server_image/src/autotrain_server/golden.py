@@ -1,5 +1,6 @@
 """The golden pictures of a bundle: an engine must give their scores again, alone and among others."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -16,6 +17,8 @@ from autotrain_server.reading import BundleError
 from autotrain_server.tasks import Task
 
 Batches: TypeAlias = slice
+SHOWN = 200
+"""Characters of a list in a message."""
 EVERY, TOGETHER, OTHERS = slice(None), slice(1), slice(1, None)
 """Which batches are compared: all golden pictures at once come first, then one alone and the sizes between."""
 
@@ -75,6 +78,22 @@ def check_golden(engine: Engine, golden: Golden, manifest: Manifest, which: Batc
                 f"golden picture {position} is {name!r} here and was "
                 f"{sample.prediction!r} when the model was made: the order of the classes differs",
             )
+
+
+def check_classes(written: str, manifest: Manifest) -> None:
+    """`written`: the classes in the graph's metadata, "" in a graph that was made without. Raises BundleError."""
+    if not written or written == json.dumps(manifest.classes):
+        return
+    raise BundleError(
+        Reason.CLASSES_MISMATCH,
+        bundle.MANIFEST,
+        f"the classes here are {shortened(json.dumps(manifest.classes))} and those of the graph are "
+        f"{shortened(written)}: names or order differ",
+    )
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def check_tolerance(engine: Engine, golden: Golden, tolerance: float) -> None:

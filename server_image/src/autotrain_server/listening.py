@@ -11,6 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from autotrain_server.receiving import CROWDED
 from autotrain_server.service import Service
 from autotrain_server.settings import Settings
 
@@ -18,9 +19,14 @@ MAX_HEADER_BYTES = 65_536
 
 
 class Connection(HttpToolsProtocol):
-    """Closed when headers do not come in time, or do not end. What does not parse is answered as JSON."""
+    """Closed when headers do not come in time, or do not end, or when a body goes on long after its answer.
+
+    What does not parse is answered as JSON. A request on one connection too many is marked, for receiving.py to refuse.
+    """
 
     header_seconds = 10.0
+    max_connections = 1_024
+    _rest: asyncio.TimerHandle | None = None
     _timer: asyncio.TimerHandle | None = None
     _header_bytes = 0
 
@@ -30,6 +36,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._headers_came()
+        self._next_came()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -41,11 +48,18 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._next_came()
         self._wait_for_headers()
 
     def on_headers_complete(self) -> None:
         self._headers_came()
+        self.scope["state"][CROWDED] = len(self.connections) > self.max_connections
         super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.cycle.response_complete and self.cycle.more_body:  # uvicorn waits for the rest without end
+            self._rest = self.loop.call_later(self.header_seconds, self.transport.abort)
 
     def send_400_response(self, msg: str) -> None:
         body = json.dumps({"error": {"reason": "InvalidRequest", "message": msg}}).encode()
@@ -62,6 +76,11 @@ class Connection(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _next_came(self) -> None:
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
 
 
 class Server(uvicorn.Server):
@@ -88,7 +107,8 @@ class Server(uvicorn.Server):
 
 def listen(app: FastAPI, settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; what is running is answered first."""
-    protocol: Any = type("Connection", (Connection,), {"header_seconds": settings.header_seconds})
+    bounds = {"header_seconds": settings.header_seconds, "max_connections": settings.max_connections}
+    protocol: Any = type("Connection", (Connection,), bounds)
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -98,7 +118,6 @@ def listen(app: FastAPI, settings: Settings) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
-        limit_concurrency=settings.max_connections,
         timeout_graceful_shutdown=settings.drain_seconds,
     )
     Server(config, app.state.service, settings.farewell_seconds).run()

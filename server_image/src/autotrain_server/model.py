@@ -56,6 +56,11 @@ class Model:
         if self._thread.ident is None:
             self._thread.start()
 
+    @property
+    def failure(self) -> BundleError | None:
+        """Why a verified model answers no more; only another process can."""
+        return self.error if self.predictor is not None else None
+
     def wait(self, timeout: float | None = None) -> None:
         """Wait until loading is over, one way or the other."""
         self._thread.join(timeout)

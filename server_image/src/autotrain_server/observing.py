@@ -7,6 +7,7 @@ import uuid
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from autotrain_server.errors import crashed
 from autotrain_server.service import Service
 
 log = logging.getLogger("autotrain_server.requests")
@@ -29,7 +30,7 @@ class Observing:
             return
         begun = time.perf_counter()
         method, identity = scope["method"], request_id(scope)
-        status = 500
+        status = 0
 
         async def observed(message: Message) -> None:
             nonlocal status
@@ -44,6 +45,10 @@ class Observing:
             scope["method"] = "GET"
         try:
             await self.app(scope, receive, observed)
+        except Exception as error:
+            if not status:
+                await crashed(self.service, scope["path"], error)(scope, receive, observed)
+            raise  # for the log
         finally:
             self._tell(scope, method, identity, status, time.perf_counter() - begun)
 

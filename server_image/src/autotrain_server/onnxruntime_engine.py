@@ -63,6 +63,10 @@ class OnnxRuntimeEngine:
             raise EngineMissingError("ONNX Runtime fell back to the CPU: it finds no GPU that it can use")
         self._input = self._session.get_inputs()[0].name
 
+    def metadata(self, key: str) -> str:
+        """What the ONNX file says about itself under `key`; "" when it says nothing."""
+        return str(self._session.get_modelmeta().custom_metadata_map.get(key, ""))
+
     def scores(self, images: Pictures) -> Scores:
         """See Engine."""
         try:

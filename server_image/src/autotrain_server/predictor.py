@@ -25,13 +25,14 @@ from autotrain_server.engine import (
     OpenVinoEngine,
     Scores,
     cpu_limit,
+    metadata_of,
     narrow_streams,
     openvino_precisions,
     read_graph,
     wide_streams,
 )
 from autotrain_server.functions import Change, Finish, FunctionError, preprocessor, read_functions
-from autotrain_server.golden import OTHERS, TOGETHER, Golden, check_golden, check_tolerance, read_golden
+from autotrain_server.golden import OTHERS, TOGETHER, Golden, check_classes, check_golden, check_tolerance, read_golden
 from autotrain_server.precision import AUTO, FLOAT32, Choice, PrecisionRefused, choose, fall_back
 from autotrain_server.preprocess import MAX_PIXELS, Picture, Pixels, read
 from autotrain_server.reading import BundleError as BundleError
@@ -145,6 +146,7 @@ def _on_cpu(model: Path, manifest: Manifest, golden: Golden, asked: str) -> _Loa
     graph = read_graph(model)
     engine: Engine = OpenVinoEngine(graph)
     check_golden(engine, golden, manifest, TOGETHER)
+    check_classes(metadata_of(graph, bundle.GRAPH_CLASSES), manifest)
     choice = choose(asked, manifest.precisions, engine.name, openvino_precisions())
     if choice.precision != FLOAT32:
         del engine  # its memory goes before the other one is compiled
@@ -206,5 +208,6 @@ def _on_gpu(model: Path, manifest: Manifest, golden: Golden, asked: str) -> _Loa
 
     engine = OnnxRuntimeEngine(model, gpu=True)
     check_golden(engine, golden, manifest)
+    check_classes(engine.metadata(bundle.GRAPH_CLASSES), manifest)
     choice = choose(asked, manifest.precisions, engine.name, {FLOAT32})
     return _Loaded(engine, choice.note)

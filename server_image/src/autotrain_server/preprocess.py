@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from autotrain_api.bundle import ResolvedPreprocessing
 from autotrain_server.geometry import corner_of, region_of
@@ -39,6 +39,11 @@ MIRRORING_ORIENTATIONS = ((2, 3, 6, 7), (3, 4, 7, 8))
 """Those whose upright x, and y, run against the stored direction."""
 JPEG_EIGHTHS = 8
 """A JPEG is decoded at so many eighths of its size, or fewer."""
+START_OF_SCAN = b"\xff\xda"
+MAX_SCANS = 100
+"""Of a JPEG; a progressive one has about ten. Each goes over the whole picture, however few bytes it has."""
+UNBUFFERED_SCANS = 2
+"""A plain JPEG and its thumbnail: decoded line by line. With more, libjpeg keeps the whole picture."""
 EXIF_ORIENTATION = 0x0112
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis")
 RESAMPLING = {
@@ -148,14 +153,17 @@ def _open(data: bytes, preprocessing: ResolvedPreprocessing | None, max_pixels: 
             f"the picture has {image.width} x {image.height} pixels; at most {max_pixels} are allowed",
         )
     try:
-        if preprocessing is not None and _plain_jpeg(image):
+        scans = _scans(data, image)
+        if preprocessing is not None and scans <= UNBUFFERED_SCANS and _plain_jpeg(image):
             return _decode_jpeg(data, image, preprocessing)
         with BUDGET.take(image.width * image.height):
+            if preprocessing is not None and _plain_jpeg(image):
+                return _decode_jpeg(data, image, preprocessing)
             whole = _to_rgb(image)
             return _Opened(whole, (0, 0, whole.width, whole.height), whole.width, whole.height)
     except ImageError:
         raise
-    except (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, MemoryError) as error:
+    except Exception as error:  # decoders raise whatever they like
         raise ImageError(422, "DamagedImage", f"the {image.format} picture is truncated or damaged: {error}") from error
 
 
@@ -173,13 +181,21 @@ def _header(data: bytes) -> Image.Image:
         raise ImageError(422, "DamagedImage", f"the picture's header is damaged: {error}") from error
 
 
+def _scans(data: bytes, image: Image.Image) -> int:
+    """Passes over the picture, 1 for what is no JPEG; a thumbnail's are counted too. Raises ImageError."""
+    scans = data.count(START_OF_SCAN) if image.format == "JPEG" else 1
+    if scans > MAX_SCANS:
+        raise ImageError(422, "TooManyScans", f"the JPEG has {scans} scans; at most {MAX_SCANS} are allowed")
+    return scans
+
+
 def _plain_jpeg(image: Image.Image) -> bool:
     return image.format == "JPEG" and image.mode in ("RGB", "L")
 
 
 def _decode_jpeg(data: bytes, image: Image.Image, preprocessing: ResolvedPreprocessing) -> _Opened:
     """The whole JPEG at the smallest scale that leaves `decode_scale` pixels for each one the network sees."""
-    orientation = image.getexif().get(EXIF_ORIENTATION, 1)
+    orientation = _orientation(image)
     width, height = image.size
     if orientation in SWAPPING_ORIENTATIONS:
         width, height = height, width
@@ -210,6 +226,14 @@ def _eighths(size: tuple[int, int], decoded: tuple[int, int]) -> int:
     return JPEG_EIGHTHS
 
 
+def _orientation(image: Image.Image) -> object:
+    """By EXIF; 1, upright, where it is absent or damaged: the pixels can still be good."""
+    try:
+        return image.getexif().get(EXIF_ORIENTATION, 1)
+    except Exception:  # noqa: BLE001 - as decoders do, it raises whatever it likes
+        return 1
+
+
 def _upright(image: Image.Image, orientation: object) -> Image.Image:
     method = TRANSPOSES.get(orientation) if isinstance(orientation, int) else None
     return image if method is None else image.transpose(method)
@@ -225,7 +249,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 def _to_rgb(image: Image.Image) -> Image.Image:
     """First frame, upright, eight bits, alpha over white."""
     image.load()
-    ImageOps.exif_transpose(image, in_place=True)
+    image = _upright(image, _orientation(image))
     if image.mode == "F":
         raise ImageError(415, "UnsupportedImage", "pixels in floating point are not supported; send 8 or 16 bits")
     if image.mode.startswith("I"):

@@ -22,6 +22,10 @@ class Ready(BaseModel):
     precisionNote: str  # noqa: N815 - as it is written in the answer
 
 
+class Alive(BaseModel):
+    status: str
+
+
 class NotReady(BaseModel):
     ready: Literal[False]
     reason: str
@@ -29,6 +33,7 @@ class NotReady(BaseModel):
     message: str
 
 
+NOT_ALIVE: dict[int | str, dict[str, Any]] = {503: {"model": Alive, "description": "The engine failed: start again"}}
 NOT_READY: dict[int | str, dict[str, Any]] = {
     503: {"model": NotReady, "description": "Loading, draining, or refused with reason, file and message"}
 }
@@ -38,10 +43,12 @@ METRICS: dict[int | str, dict[str, Any]] = {
 
 
 def add_probes(app: FastAPI, service: Service) -> None:
-    @app.get("/healthz")
-    async def healthz() -> dict[str, str]:
-        """The process answers."""
-        return {"status": "ok"}
+    @app.get("/healthz", response_model=Alive, responses=NOT_ALIVE)
+    async def healthz() -> JSONResponse:
+        """The process answers, and its engine did not fail. A bundle that is refused is no reason to start again."""
+        if (failure := service.model.failure) is not None:
+            return JSONResponse({"status": failure.told()}, 503)
+        return JSONResponse({"status": "ok"})
 
     @app.get("/readyz", response_model=Ready, responses=NOT_READY)
     async def readyz() -> JSONResponse:

@@ -20,6 +20,7 @@ from autotrain_server.protocol_description import (
     INFER_REQUEST,
     MODEL_READY,
     NAMED,
+    SERVER_LIVE,
     SERVER_READY,
     InferAnswer,
     Live,
@@ -70,9 +71,11 @@ def add_protocol(app: FastAPI, service: Service) -> None:
 
 
 def _add_health(app: FastAPI, service: Service) -> None:
-    @app.get("/v2/health/live", tags=TAGS, response_model=Live)
-    async def live() -> dict[str, bool]:
-        return {"live": True}
+    @app.get("/v2/health/live", tags=TAGS, response_model=Live, responses=SERVER_LIVE)
+    async def live() -> JSONResponse:
+        """As /healthz."""
+        alive = service.model.failure is None
+        return JSONResponse({"live": alive}, 200 if alive else 503)
 
     @app.get("/v2/health/ready", tags=TAGS, response_model=ServerReady, responses=SERVER_READY)
     async def ready() -> JSONResponse:
@@ -119,10 +122,10 @@ def metadata(predictor: Predictor, service: Service) -> dict[str, Any]:
 
 def outputs_of(predictor: Predictor, seen: Sequence[Seen], service: Service) -> Outputs:
     """Output name -> datatype, shape and values."""
-    settings = service.settings.postprocessing
-    for one in seen:
-        service.count(predictor.task.labels(predictor.answer(one, settings)))
-    return predictor.task.outputs(seen, settings)
+    answers = [predictor.answer(one, service.settings.postprocessing) for one in seen]
+    for answer in answers:
+        service.count(predictor.task.labels(answer))
+    return predictor.task.outputs(seen, answers)
 
 
 def answer(predictor: Predictor, inference: Inference, encoded: tuple[list[dict[str, Any]], bytes]) -> Response:

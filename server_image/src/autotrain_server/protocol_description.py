@@ -1,6 +1,6 @@
 """What /v2 says of itself in the OpenAPI document: bodies of requests and answers of the Open Inference Protocol."""
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -16,7 +16,7 @@ class ServerMetadata(BaseModel):
 
 
 class Live(BaseModel):
-    live: Literal[True]
+    live: bool
 
 
 class ServerReady(BaseModel):
@@ -59,6 +59,7 @@ class InferAnswer(BaseModel):
 
 
 NAMED = refusals(404, 503, model=ProtocolError)
+SERVER_LIVE: dict[int | str, dict[str, Any]] = {503: {"model": Live, "description": "The engine failed: start again"}}
 SERVER_READY: dict[int | str, dict[str, Any]] = {503: {"model": ServerReady, "description": "Not ready"}}
 MODEL_READY = NAMED | {503: {"model": ModelReady | ProtocolError, "description": "Not ready"}}
 BINARY = {"schema": {"type": "string", "format": "binary"}}

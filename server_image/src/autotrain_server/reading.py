@@ -40,7 +40,7 @@ def read_verified(folder: Path, sha256: str | None = None) -> tuple[Manifest, st
         raise BundleError(
             Reason.BUNDLE_ALTERED, bundle.MANIFEST, f"sha256 of manifest.json is {digest}, the trained one had {sha256}"
         )
-    manifest = _read_manifest(folder)
+    manifest = parsed(path.read_bytes())
     with ThreadPoolExecutor(HASHERS, thread_name_prefix="digest") as threads:
         list(threads.map(lambda entry: _verify(folder, *entry), manifest.files.items()))
     for name in (bundle.MODEL, bundle.GOLDEN_INPUTS, bundle.GOLDEN_SCORES):
@@ -49,9 +49,10 @@ def read_verified(folder: Path, sha256: str | None = None) -> tuple[Manifest, st
     return manifest, digest
 
 
-def _read_manifest(folder: Path) -> Manifest:
+def parsed(content: bytes) -> Manifest:
+    """The manifest in the content of its file. Raises BundleError."""
     try:
-        return bundle.read_manifest(folder)
+        return Manifest.model_validate_json(content)
     except ValidationError as error:
         problems = {".".join(str(step) for step in problem["loc"]): problem for problem in error.errors()}
     if "schemaVersion" in problems:

@@ -6,17 +6,23 @@ from typing import Any, TypeVar
 
 from starlette.requests import Request
 
+from autotrain_server.admission import QueueFullError
 from autotrain_server.errors import ClientGoneError, RequestError
 from autotrain_server.service import Service
+from autotrain_server.uploads import natural
 
 T = TypeVar("T")
 Reader = Callable[[Request, int], Awaitable[T]]
+CROWDED = "crowded"
+"""In a request's state: there are more connections than there may be."""
 Worker = Callable[[T], Coroutine[Any, Any, Any]]
 
 
 async def receive(service: Service, request: Request, read: Reader[T], work: Worker[T]) -> Any:
     """`work` on what `read` finds in the body. Raises QueueFullError, UnavailableError, RequestError, ImageError."""
     service.ready()
+    if getattr(request.state, CROWDED, False):
+        raise QueueFullError
     most = service.settings.max_body_bytes
     with service.admission.enter(declared_size(request, most)):
         return await unless_gone(
@@ -26,8 +32,8 @@ async def receive(service: Service, request: Request, read: Reader[T], work: Wor
 
 def declared_size(request: Request, most: int) -> int:
     """Bytes that the body may have, as far as is known; what is larger than allowed is refused when it is read."""
-    declared = request.headers.get("content-length", "")
-    return min(int(declared), most) if declared.isascii() and declared.isdigit() else most
+    declared = natural(request.headers.get("content-length", ""))
+    return most if declared is None else min(declared, most)
 
 
 async def in_time(reading: Awaitable[T], seconds: float) -> T:

@@ -3,8 +3,9 @@
 import asyncio
 import io
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from pydantic import BaseModel
@@ -18,7 +19,7 @@ from autotrain_server.engine import Pictures, Scores, cpu_limit
 from autotrain_server.metrics import Metrics
 from autotrain_server.model import Model
 from autotrain_server.predictor import Predictor
-from autotrain_server.preprocess import Picture, upright
+from autotrain_server.preprocess import BUDGET, Picture, upright
 from autotrain_server.reading import BundleError
 from autotrain_server.settings import Settings
 from autotrain_server.tasks import Seen
@@ -78,10 +79,7 @@ class Service:
         found, finish = await self._found(pictures), self.ready().finish
         if finish is None:
             return list(found)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self._decoders, lambda: [finish(answer.model_dump(mode="json")) for answer in found]
-        )
+        return await self._in_thread(lambda: [finish(answer.model_dump(mode="json")) for answer in found])
 
     async def _found(self, pictures: Sequence[bytes]) -> list[BaseModel]:
         """The task's own answers."""
@@ -98,18 +96,34 @@ class Service:
         """What `make` makes of scores: here, or in a thread where it takes long."""
         if predictor.task.quick:
             return make()
-        return await asyncio.get_running_loop().run_in_executor(self._decoders, make)
+        return await self._in_thread(make)
+
+    async def _in_thread(self, make: Callable[[], T]) -> T:
+        """What `make` makes, where decoders work, unless that takes too long. Raises UnavailableError."""
+        async with self._in_time():
+            return await asyncio.get_running_loop().run_in_executor(self._decoders, make)
+
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
+        """Raises UnavailableError when what is awaited in here takes too long; what has not begun is not done then."""
+        seconds = self.settings.limits.timeout_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except TimeoutError as error:
+            raise UnavailableError("Timeout", f"no answer within {seconds} s; the server is busy") from error
 
     async def annotated(self, picture: bytes) -> bytes:
         """A JPEG of the picture with its answer drawn on it. Raises as `answers` does."""
         predictor = self.ready()
         [answer] = await self._found([picture])
-        return await asyncio.get_running_loop().run_in_executor(self._decoders, self._draw, predictor, picture, answer)
+        return await self._in_thread(lambda: self._draw(predictor, picture, answer))
 
     def _draw(self, predictor: Predictor, picture: bytes, answer: BaseModel) -> bytes:
-        drawn = predictor.task.draw(upright(picture, self.settings.limits.max_pixels), answer)
-        file = io.BytesIO()
-        drawn.save(file, "JPEG", quality=DRAWN_QUALITY)
+        image = upright(picture, self.settings.limits.max_pixels)
+        with BUDGET.take(image.width * image.height):
+            file = io.BytesIO()
+            predictor.task.draw(image, answer).save(file, "JPEG", quality=DRAWN_QUALITY)
         return file.getvalue()
 
     def count(self, labels: Sequence[str]) -> None:
@@ -119,12 +133,9 @@ class Service:
     async def look(self, pictures: Sequence[bytes]) -> list[Seen]:
         """What the engine says of pictures, in order, as soon as it can be had. Raises as `answers` does."""
         predictor = self.ready()
-        seconds = self.settings.limits.timeout_seconds
         try:
-            async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
+            async with self._in_time(), asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._look_at(predictor, picture)) for picture in pictures]
-        except TimeoutError as error:
-            raise UnavailableError("Timeout", f"no answer within {seconds} s; the server is busy") from error
         except BaseExceptionGroup as group_error:
             raise group_error.exceptions[0] from None
         return [task.result() for task in tasks]
@@ -155,10 +166,11 @@ class Service:
         return self._batcher
 
     def _run(self, images: Pictures) -> Scores:
-        """One pass. An engine that fails takes the model out of service. Raises UnavailableError."""
+        """One pass. An engine that fails, at whatever, takes the model out of service. Raises UnavailableError."""
+        predictor = self.ready()
         try:
-            return self.ready().scores(images)
-        except RuntimeError as error:
+            return predictor.scores(images)
+        except Exception as error:
             problem = BundleError(Reason.CRASHED, bundle.MODEL, f"the engine failed: {error}")
             self.model.fail(problem)
             raise UnavailableError(problem.reason, problem.told()) from error

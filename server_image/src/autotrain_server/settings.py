@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     queue_size: int = Field(128, ge=1, description="Requests, and pictures, that may wait; more get 503 at once")
     max_bytes_waiting: int = Field(128 * 2**20, ge=1, description="Bytes of all bodies that are held at the same time")
     header_seconds: float = Field(10, gt=0, description="Time for a request's headers; then the connection is closed")
-    max_connections: int = Field(1_024, ge=1, description="Open connections; more get 503 at once")
+    max_connections: int = Field(1_024, ge=1, description="Open connections; on more, pictures get 503 at once")
     farewell_seconds: float = Field(2, ge=0, description="Time after SIGTERM in which answers send clients elsewhere")
     drain_seconds: int = Field(30, ge=0, description="Time for running requests after SIGTERM")
     termination_log: Path = Field(Path(names.TERMINATION_LOG), description="Where a failed start is reported")

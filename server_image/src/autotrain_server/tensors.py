@@ -16,12 +16,17 @@ from starlette.requests import Request
 
 from autotrain_server.errors import RequestError
 from autotrain_server.tasks import Tensor
-from autotrain_server.uploads import MAX_PICTURES, body_of
+from autotrain_server.uploads import MAX_PICTURES, body_of, natural
 
 INPUT = "image"
 LENGTH_HEADER = "Inference-Header-Content-Length"
 MAX_DIMENSIONS = 8
 """Of a tensor; the product of a long shape takes minutes."""
+MAX_ELEMENTS = 4_096
+"""Lists, objects and commas in the JSON of a request. Base64 has none of their characters, and one of two bytes may cost
+the parser two hundred."""
+NUMBERS = {"FP32": "f", "INT32": "i"}
+"""Datatypes of numbers -> their letter for `struct`."""
 Outputs = dict[str, Tensor]
 
 
@@ -78,22 +83,30 @@ class Inference:
 async def read_inference(request: Request, max_body_bytes: int) -> Inference:
     """The pictures of an infer request. Raises RequestError, ImageError."""
     body = await body_of(request, max_body_bytes)
-    head = header_length(request.headers.get(LENGTH_HEADER), len(body))
+    length = header_length(request.headers.get(LENGTH_HEADER), len(body))
+    asked = understood(body[:length])
+    return Inference(asked, pictures_in(asked, body[length:]))
+
+
+def understood(head: bytes) -> InferRequest:
+    """The JSON of a request. Raises RequestError."""
+    if sum(map(head.count, (b"[", b"{", b","))) > MAX_ELEMENTS:
+        raise bad(f"body: more than {MAX_ELEMENTS} elements in the JSON; encoded pictures are one each")
     try:
-        asked = InferRequest.model_validate_json(body[:head], strict=True)
+        return InferRequest.model_validate_json(head, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(step) for step in first["loc"]) or "body"
         raise bad(f"{place}: {first['msg']}") from error
-    return Inference(asked, pictures_in(asked, body[head:]))
 
 
 def header_length(declared: str | None, size: int) -> int:
     if declared is None:
         return size
-    if not (declared.isascii() and declared.isdigit()) or int(declared) > size:
-        raise bad(f"{LENGTH_HEADER} is {declared!r}; the body has {size} bytes")
-    return int(declared)
+    length = natural(declared)
+    if length is None or length > size:
+        raise bad(f"{LENGTH_HEADER} is {declared[:32]!r}; the body has {size} bytes")
+    return length
 
 
 def pictures_in(asked: InferRequest, tail: bytes) -> list[bytes]:
@@ -107,12 +120,26 @@ def pictures_in(asked: InferRequest, tail: bytes) -> list[bytes]:
     if "binary_data_size" in tensor.parameters:
         pictures = unpack(tail, tensor.parameters["binary_data_size"])
     else:
-        pictures = [decode_text(text, place) for place, text in enumerate(tensor.data or ())]
-    if not 1 <= len(pictures) <= MAX_PICTURES:
-        raise bad(f"inputs.0.data: {len(pictures)} pictures; 1 to {MAX_PICTURES} are allowed in one request")
+        texts = flat(tensor.data or [], len(tensor.shape))
+        pictures = [decode_text(text, place) for place, text in enumerate(texts)]
+    check_count(len(pictures))
     if math.prod(tensor.shape) != len(pictures):
         raise bad(f"inputs.0.shape: {tensor.shape} for {len(pictures)} elements")
     return pictures
+
+
+def check_count(pictures: int) -> None:
+    if not 1 <= pictures <= MAX_PICTURES:
+        raise bad(f"inputs.0.data: {pictures} pictures; 1 to {MAX_PICTURES} are allowed in one request")
+
+
+def flat(data: list[Any], dimensions: int) -> list[Any]:
+    """Elements of a tensor, which may be written as a list, or as lists in lists like its shape."""
+    for _ in range(dimensions - 1):
+        if not any(isinstance(element, list) for element in data):
+            break
+        data = [inner for element in data for inner in (element if isinstance(element, list) else [element])]
+    return data
 
 
 def decode_text(text: Any, place: int) -> bytes:
@@ -129,6 +156,7 @@ def unpack(data: bytes, size: Any) -> list[bytes]:
     found: list[bytes] = []
     start = 0
     while start < len(data):
+        check_count(len(found) + 1)
         if start + 4 > len(data):
             raise bad(f"binary tensor data: it ends within the length of element {len(found)}")
         (length,) = struct.unpack_from("<I", data, start)
@@ -156,8 +184,8 @@ def encode(outputs: Outputs, binary: Any) -> tuple[list[dict[str, Any]], bytes]:
 
 
 def pack(datatype: str, values: Sequence[Any]) -> bytes:
-    if datatype == "FP32":
-        return struct.pack(f"<{len(values)}f", *values)
+    if datatype in NUMBERS:
+        return struct.pack(f"<{len(values)}{NUMBERS[datatype]}", *values)
     texts = [str(value).encode() for value in values]
     return b"".join(struct.pack("<I", len(text)) + text for text in texts)
 

@@ -15,6 +15,8 @@ MAX_PICTURES = 64
 MAX_HEADER_BYTES = 8_192
 NAMED = 8
 """How many other fields a message lists."""
+MAX_DIGITS = 18
+"""Of a number in a header. Python refuses to read one of some thousand."""
 
 
 async def pictures_of(request: Request, max_body_bytes: int) -> list[bytes]:
@@ -31,6 +33,11 @@ async def pictures_of(request: Request, max_body_bytes: int) -> list[bytes]:
     )
 
 
+def natural(text: str) -> int | None:
+    """The number that a header gives; None when it is none, or too long to mean one."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS else None
+
+
 def too_large(max_body_bytes: int) -> ImageError:
     return ImageError(413, "BodyTooLarge", f"the body is larger than the {max_body_bytes} bytes that are allowed")
 
@@ -41,8 +48,7 @@ async def body_of(request: Request, max_body_bytes: int) -> bytes:
 
 
 async def _bounded(request: Request, max_body_bytes: int) -> AsyncIterator[bytes]:
-    declared = request.headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and int(declared) > max_body_bytes:
+    if (natural(request.headers.get("content-length", "")) or 0) > max_body_bytes:
         raise too_large(max_body_bytes)
     received = 0
     try:

@@ -53,7 +53,8 @@ def make_bundle(run: RunConfig, ready: Prepared, history: History) -> Succeeded:
     shutil.rmtree(partial, ignore_errors=True)
     (partial / "golden").mkdir(parents=True)
     pictures, preprocessing, assessment = ready.pictures, ready.preprocessing, ready.assessment
-    engine = export(ready.served, partial / bundle.MODEL, preprocessing.height, preprocessing.width)
+    size = (preprocessing.height, preprocessing.width)
+    engine = export(ready.served, partial / bundle.MODEL, *size, ready.classes)
     published = pictures.published
     scores, difference = check_parity(ready.served, engine, published.pixels, ready.compare)
     validation = scores

@@ -2,15 +2,18 @@
 
 import contextlib
 import io
+import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from autotrain_api import bundle
 from autotrain_api.names import Reason, Stage
 from autotrain_server.engine import Engine, EngineError, OpenVinoEngine, Scores
 from autotrain_trainer.failures import RunError
@@ -31,25 +34,31 @@ def largest_difference(found: Scores, wanted: Scores) -> float:
     return float(np.abs(found - wanted).max()) / max(1.0, float(np.abs(wanted).max()))
 
 
-def export(network: nn.Module, path: Path, height: int, width: int) -> Engine:
-    """Write the graph to `path` (uint8 NHWC in, scores out, free batch) and compile it. Raises RunError."""
+def export(network: nn.Module, path: Path, height: int, width: int, classes: Sequence[str]) -> Engine:
+    """Write the graph to `path` (uint8 NHWC in, scores out, free batch, classes in its metadata) and compile it.
+
+    Raises RunError.
+    """
     network.eval()
     example = torch.zeros((EXAMPLE_BATCH, height, width, 3), dtype=torch.uint8)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
-            torch.onnx.export(
-                network,
-                (example,),
-                str(path),
-                input_names=["images"],
-                output_names=["scores"],
-                opset_version=OPSET,
-                dynamo=True,
-                external_data=False,
-                dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},),
-                verbose=False,
+            program = cast(
+                torch.onnx.ONNXProgram,
+                torch.onnx.export(
+                    network,
+                    (example,),
+                    input_names=["images"],
+                    output_names=["scores"],
+                    opset_version=OPSET,
+                    dynamo=True,
+                    dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},),
+                    verbose=False,
+                ),
             )
+            program.model.metadata_props[bundle.GRAPH_CLASSES] = json.dumps(list(classes))
+            program.save(path, external_data=False)
         return OpenVinoEngine(path)
     except (EngineError, RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
         raise RunError(Stage.EXPORT, Reason.EXPORT_MISMATCH, f"the network does not export to ONNX: {error}") from error
@@ -59,7 +68,7 @@ def try_export(
     network: nn.Module, path: Path, height: int, width: int, seed: int, compare: Compare = largest_difference
 ) -> Scores:
     """Export the untrained network and run it; returns its scores of some noise. Raises RunError."""
-    engine = export(network, path, height, width)
+    engine = export(network, path, height, width, ())
     random = np.random.default_rng(seed)
     for batch in TRIED_BATCHES:
         noise = random.integers(0, 256, (batch, height, width, 3), dtype=np.uint8)

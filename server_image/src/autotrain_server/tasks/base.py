@@ -63,8 +63,8 @@ class Task(Protocol):
         """Outputs of the Open Inference Protocol: name -> datatype and shape for `count` pictures (-1: any)."""
         ...
 
-    def outputs(self, seen: Sequence[Seen], settings: Postprocessing) -> dict[str, Tensor]:
-        """Their values."""
+    def outputs(self, seen: Sequence[Seen], answers: Sequence[Any]) -> dict[str, Tensor]:
+        """Their values, from scores and the answers made of them."""
         ...
 
     def draw(self, image: Image.Image, answer: Any) -> Image.Image:

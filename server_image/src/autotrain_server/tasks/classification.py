@@ -76,9 +76,8 @@ class Classification(OfLogits):
             "scores": ("FP32", [count, len(self.classes)]),
         }
 
-    def outputs(self, seen: Sequence[Seen], settings: Postprocessing) -> dict[str, Tensor]:
+    def outputs(self, seen: Sequence[Seen], answers: Sequence[ClassificationAnswer]) -> dict[str, Tensor]:
         """`label` and `confidence` as in JSON, and `scores`: probabilities in the order of the classes."""
-        answers = [self.answer(one, settings) for one in seen]
         values: dict[str, list[str] | list[float]] = {
             "label": [answer.prediction for answer in answers],
             "confidence": [answer.confidence for answer in answers],

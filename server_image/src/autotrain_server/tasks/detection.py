@@ -108,9 +108,8 @@ class Detection:
             "label": ("BYTES", [count, -1]),
         }
 
-    def outputs(self, seen: Sequence[Seen], settings: Postprocessing) -> dict[str, Tensor]:
+    def outputs(self, seen: Sequence[Seen], answers: Sequence[DetectionAnswer]) -> dict[str, Tensor]:
         """As in JSON; a picture with fewer boxes than another is filled up with boxes of no size, `count` are real."""
-        answers = [self.answer(one, settings) for one in seen]
         most = max((len(answer.boxes) for answer in answers), default=0)
         empty = FoundBox(label="", confidence=0, box=[0.0] * BOX)
         rows = [[*answer.boxes, *[empty] * (most - len(answer.boxes))] for answer in answers]

@@ -42,9 +42,9 @@ class MultiLabel(OfLogits):
     def tensors(self, count: int) -> dict[str, tuple[str, list[int]]]:
         return {"labels": ("BYTES", [count]), "scores": ("FP32", [count, len(self.classes)])}
 
-    def outputs(self, seen: Sequence[Seen], settings: Postprocessing) -> dict[str, Tensor]:
+    def outputs(self, seen: Sequence[Seen], answers: Sequence[MultiLabelAnswer]) -> dict[str, Tensor]:
         """`labels`: the predicted ones of each picture, a JSON list; `scores`: probabilities in the order of classes."""
-        labels = [json.dumps(self.labels(self.answer(one, settings)), ensure_ascii=False) for one in seen]
+        labels = [json.dumps(self.labels(answer), ensure_ascii=False) for answer in answers]
         values: dict[str, list[str] | list[float]] = {
             "labels": labels,
             "scores": [float(value) for one in seen for value in sigmoid(one.scores / self.temperature)],

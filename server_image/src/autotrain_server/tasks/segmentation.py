@@ -57,10 +57,20 @@ class SegmentationAnswer(BaseModel):
 
 
 class Maps(NamedTuple):
-    """In the size of the upload, uint8 [height, width]."""
+    """The network's maps where they lie under the upload, and over how many of its pixels each row and column reaches."""
 
     classes: Map
+    """uint8 [rows, columns]"""
     confidence: Map
+    """uint8 [rows, columns]"""
+    heights: NDArray[np.int64]
+    """[rows]; they add up to the upload's"""
+    widths: NDArray[np.int64]
+    """[columns]"""
+
+    def pixels(self) -> Map:
+        """The class of every pixel of the upload, uint8 [height, width]."""
+        return self.classes.repeat(self.widths, axis=1).repeat(self.heights, axis=0)
 
 
 class Segmentation:
@@ -93,33 +103,32 @@ class Segmentation:
 
     def answer(self, seen: Seen, settings: Postprocessing) -> SegmentationAnswer:
         maps = self.maps(seen)
-        counts = np.bincount(maps.classes.ravel(), minlength=len(self.classes))
-        sums = np.bincount(maps.classes.ravel(), weights=maps.confidence.ravel(), minlength=len(self.classes))
-        lengths = run_lengths(maps.classes)
+        areas = np.outer(maps.heights, maps.widths).ravel()
+        kinds, sureness = maps.classes.ravel(), maps.confidence.ravel()
+        counts = np.bincount(kinds, weights=areas, minlength=len(self.classes))
+        sums = np.bincount(kinds, weights=areas * sureness, minlength=len(self.classes))
+        lengths = run_lengths(maps)
         found = [
             SegmentedClass(
                 label=settings.labels.get(self.classes[position], self.classes[position]),
                 pixels=int(counts[position]),
-                share=round(float(counts[position] / maps.classes.size), DIGITS),
+                share=round(float(counts[position] / (seen.width * seen.height)), DIGITS),
                 confidence=round(float(sums[position] / counts[position] / CERTAIN), DIGITS),
                 rle=RunLengths(size=(seen.height, seen.width), counts=lengths[position]),
             )
             for position in np.argsort(-counts, kind="stable").tolist()
             if counts[position] and position != BACKGROUND
         ]
-        return SegmentationAnswer(width=seen.width, height=seen.height, classes=found, mask=png_of(maps.classes))
+        return SegmentationAnswer(width=seen.width, height=seen.height, classes=found, mask=png_of(maps.pixels()))
 
     def maps(self, seen: Seen) -> Maps:
-        """Class and probability of every pixel of the upload, from the nearest pixel of the network's maps."""
+        """A pixel of the upload has the class of the nearest pixel of the network's maps."""
         region = region_of(seen.width, seen.height, self.preprocessing)
         left, top = corner_of(region, self.preprocessing)
         drawn = seen.scores[:, top : top + region.height, left : left + region.width]
-        size = (seen.width, seen.height)
-        classes, confidence = (
-            np.asarray(Image.fromarray(np.ascontiguousarray(one)).resize(size, Image.Resampling.NEAREST))
-            for one in drawn
-        )
-        return Maps(classes, confidence)
+        heights, widths = reach(region.height, seen.height), reach(region.width, seen.width)
+        classes, confidence = drawn[:, heights > 0][:, :, widths > 0]
+        return Maps(classes, confidence, heights[heights > 0], widths[widths > 0])
 
     def labels(self, answer: SegmentationAnswer) -> list[str]:
         return [found.label for found in answer.classes]
@@ -127,9 +136,8 @@ class Segmentation:
     def tensors(self, count: int) -> dict[str, tuple[str, list[int]]]:
         return {"mask": ("BYTES", [count]), "answer": ("BYTES", [count])}
 
-    def outputs(self, seen: Sequence[Seen], settings: Postprocessing) -> dict[str, Tensor]:
+    def outputs(self, seen: Sequence[Seen], answers: Sequence[SegmentationAnswer]) -> dict[str, Tensor]:
         """`mask`: the PNG in base64; `answer`: the JSON of /validate."""
-        answers = [self.answer(one, settings) for one in seen]
         return {
             "mask": ("BYTES", [len(seen)], [answer.mask for answer in answers]),
             "answer": ("BYTES", [len(seen)], [answer.model_dump_json() for answer in answers]),
@@ -143,24 +151,31 @@ class Segmentation:
         return Image.composite(blended, image, Image.fromarray(classes != BACKGROUND))
 
 
-def run_lengths(classes: Map) -> dict[int, list[int]]:
+def reach(small: int, large: int) -> NDArray[np.int64]:
+    """For each of `small` pixels in a row, over how many of `large` it is drawn by the nearest."""
+    nearest = Image.fromarray(np.arange(small, dtype=np.int32)[None]).resize((large, 1), Image.Resampling.NEAREST)
+    return np.bincount(np.asarray(nearest)[0], minlength=small)
+
+
+def run_lengths(maps: Maps) -> dict[int, list[int]]:
     """Class -> COCO's run lengths of its mask: the runs of all classes are found once, then told apart."""
-    flat = classes.ravel(order="F")
-    starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
-    ends = np.append(starts[1:], len(flat))
-    values = flat[starts]
+    flat = maps.classes.repeat(maps.widths, axis=1).ravel(order="F")
+    reached = np.tile(maps.heights, int(maps.widths.sum())).cumsum()
+    last = np.append(np.flatnonzero(flat[1:] != flat[:-1]), len(flat) - 1)
+    values, ends = flat[last], reached[last]
+    starts = np.concatenate([[0], ends[:-1]])
     found = {}
     for value in np.unique(values):
         own = values == value
         borders = np.stack([starts[own], ends[own]], axis=1).ravel()
-        counts = np.diff(borders, prepend=0, append=len(flat))
+        counts = np.diff(borders, prepend=0, append=reached[-1])
         found[int(value)] = (counts[:-1] if counts[-1] == 0 else counts).tolist()
     return found
 
 
 def png_of(classes: Map) -> str:
     """A palette PNG in base64, whose values are the classes."""
-    image = Image.frombytes("P", (classes.shape[1], classes.shape[0]), classes.tobytes())
+    image = Image.fromarray(classes)
     image.putpalette(palette())
     file = io.BytesIO()
     image.save(file, "PNG", compress_level=3)

@@ -49,11 +49,15 @@ mixup = 0.1
 cutmix = 0.1
 aa = rand-m9-mstd0.5
 smoothing = 0.1
+class_weights = balanced
+hflip = 0.5
 reprob = 0.1
 epochs = 2
 model_ema_decay = 0.9
 patience = 3
 [testing]
+crop_pct = 0.9
+interpolation = bicubic
 detection_threshold = 0.5
 nms_iou_threshold = 0.5
 """

@@ -177,6 +177,12 @@ def test_an_unknown_backbone_is_told_with_the_nearest():
         ("model_ema_decay = 0.999", ("training", "emaDecay"), 0.999),
         ("early_stop = 3", ("training", "earlyStopping"), {"patienceEpochs": 3}),
         ("amp = true", ("training", "precision"), "Auto"),
+        ("class_weights = balanced", ("training", "classWeights"), "Balanced"),
+        ("class_weight = none", ("training", "classWeights"), "None"),
+        ("horizontal_flip = false", ("augmentation", "horizontalFlip"), False),
+        ("hflip = 0.5", ("augmentation", "horizontalFlip"), True),
+        ("hflip = 0.0", ("augmentation", "horizontalFlip"), False),
+        ("vflip = 0.3", ("augmentation", "verticalFlip"), True),
         ("seed = 3", ("training", "seed"), 3),
         (
             "initial_checkpoint = s3://models/pets.safetensors",
@@ -198,6 +204,7 @@ def test_a_line_of_the_scheme_becomes_a_field(line: str, place: tuple[str, str],
         ("output_path = models/model.pt", "models lie in the job's output"),
         ("seed =", "it is empty"),
         ("warmup = 3", "AutoTrain operator has no training.scheme.warmup"),
+        ("class_weights = [1, 2.5]", "the operator counts how often classes occur by itself"),
         ("freeze_epoch = 3", "did you mean training.scheme.freeze_epochs?"),
     ],
 )
@@ -205,6 +212,37 @@ def test_what_is_not_used_has_a_reason(line: str, reason: str):
     name = line.partition("=")[0].strip()
 
     assert reason in unused(converted(small(f"[training.scheme]\n{line}")).text, f"training.scheme.{name}")
+
+
+@pytest.mark.parametrize("name", ["ema", "momentum", "min_lr", "lrf", "loss"])
+def test_a_key_is_not_taken_for_another_one_of_its_section(name: str):
+    text = converted(small(f"[training.scheme]\n{name} = 0.9")).text
+
+    assert unused(text, f"training.scheme.{name}").endswith(f"AutoTrain operator has no training.scheme.{name}")
+
+
+def test_a_key_in_a_section_around_its_own_is_told():
+    text = converted(small("epochs = 3")).text
+
+    assert unused(text, "training.epochs").endswith("did you mean training.scheme.epochs?")
+
+
+@pytest.mark.parametrize(
+    ("lines", "preprocessing"),
+    [
+        ("crop_pct = 0.9", {"cropFraction": 0.9}),
+        ("[testing.preprocess]\ninterpolation = bilinear", {"interpolation": "Bilinear"}),
+        (
+            "[testing.preprocess]\nmean = [0.5, 0.4, 0.3]\nstd = 0.2 0.2 0.2",
+            {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.2, 0.2]},
+        ),
+        ("mean = [51, 102, 153]\nstd = (51, 51, 51)", {"mean": [0.2, 0.4, 0.6], "std": [0.2, 0.2, 0.2]}),
+    ],
+)
+def test_how_pictures_are_prepared_when_the_model_is_asked_becomes_preprocessing(
+    lines: str, preprocessing: dict[str, Any]
+):
+    assert spec_of(small(f"[testing]\n{lines}"))["preprocessing"] == preprocessing
 
 
 def test_of_two_keys_for_one_field_the_table_s_first_counts_and_the_other_is_told():
@@ -250,6 +288,11 @@ def test_annotations_are_a_layout_and_a_path_inside_of_the_data(lines: str, layo
     data = spec_of(small(lines, task="object_detection"))["data"]
 
     assert (data["layout"], data["train"]) == (layout, train)
+
+
+@pytest.mark.parametrize("key", ["validation_dir", "valid_dir", "val_dir"])
+def test_the_validation_part_has_one_of_three_names(key: str):
+    assert spec_of(small(f"[training.data]\n{key} = ${{training.dir}}/held"))["data"]["validation"] == "held"
 
 
 def test_a_path_outside_of_the_data_is_refused():
@@ -353,6 +396,8 @@ def test_the_command_line_has_the_first_word():
         ("amp = perhaps", "allowed: true or false"),
         ("opt = adamx", "allowed: AdamW, Lamb, RMSprop, SGD"),
         ("mixup = NaN", "found 'NaN'; allowed: a number"),
+        ("class_weights = inverse", "allowed: balanced or none"),
+        ("hflip = 2", "allowed: true, false, or a number between 0 and 1"),
     ],
 )
 def test_a_value_that_does_not_fit_is_told_with_line_and_key(line: str, told: str):

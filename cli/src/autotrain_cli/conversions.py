@@ -19,9 +19,13 @@ BROKEN_URI = re.compile(r"(?P<scheme>https?|s3|gs|hf|pvc)\s*(?:[=:]\s*/{1,2}|//)
 SECRET = re.compile(r"//[^/]*:[^/]*@|[?&](api_?key|key|token|sig|signature|x-amz-signature|password)=", re.IGNORECASE)
 LONGEST_NAME = 50
 SIZE_STEP = 32
+FLIPPED = 0.5
+"""The share of pictures that the operator flips."""
 LARGEST_NUMBER = 2**53
 OPTIMIZERS = {"adamw": "AdamW", "adam": "AdamW", "sgd": "SGD", "momentum": "SGD", "rmsprop": "RMSprop", "lamb": "Lamb"}
 SCHEDULES = {"onecycle": "OneCycle", "cosine": "Cosine", "constant": "Constant", "none": "Constant"}
+INTERPOLATIONS = {"nearest": "Nearest", "bilinear": "Bilinear", "bicubic": "Bicubic", "lanczos": "Lanczos"}
+LARGEST_PIXEL = 255
 LAYOUT_OF_SUFFIX = {".json": "Coco", ".csv": "Csv"}
 
 
@@ -149,6 +153,44 @@ def patience(value: Any, facts: Facts) -> Any:
 def precision(value: Any, facts: Facts) -> str:
     """AutoTrain's `amp`."""
     return "Auto" if truth(value, facts) else "Float32"
+
+
+def class_weights(value: Any, _: Facts) -> str:
+    """By how often classes occur, or none."""
+    if isinstance(value, list | dict):
+        raise Lost("the operator counts how often classes occur by itself; take balanced, or leave it out")
+    word = words(value).lower()
+    if word in ("balanced", "true", "auto"):
+        return "Balanced"
+    if word in ("none", "false"):
+        return "None"
+    raise Unfit("balanced or none")
+
+
+def flip(value: Any, facts: Facts) -> bool | Read:
+    """Yes or no; timm has a share of the pictures instead."""
+    try:
+        return truth(value, facts)
+    except Unfit:
+        share = number(value, facts)
+    if not 0 <= share <= 1:
+        raise Unfit("true, false, or a number between 0 and 1")
+    return share > 0 if share in (0, FLIPPED) else Read(True, "half of the pictures are flipped")
+
+
+def interpolation(value: Any, _: Facts) -> str | Read:
+    return _named(value, INTERPOLATIONS, "the operator's nearest interpolation")
+
+
+def colours(value: Any, facts: Facts) -> list[float] | Read:
+    """A number for each of red, green and blue, of colours from 0 to 1."""
+    found = value.replace(",", " ").split() if isinstance(value, str) else value
+    if not isinstance(found, list) or len(found) != len("rgb"):
+        raise Unfit("three numbers, as [0.485, 0.456, 0.406]")
+    numbers = [float(number(each, facts)) for each in found]
+    if max(numbers) <= 1:
+        return numbers
+    return Doubtful([round(each / LARGEST_PIXEL, 6) for each in numbers], "taken as of colours from 0 to 255")
 
 
 def optimizer(value: Any, _: Facts) -> str | Read:

@@ -8,6 +8,7 @@ import warnings
 from typing import Any, NoReturn
 
 REMARK = re.compile(r"\s+[#;]")
+QUOTED = re.compile(r"""(?P<sign>['"])(?P<inside>(?:(?!(?P=sign)).)*)(?P=sign)""")
 UNREADABLE = object()
 
 
@@ -33,6 +34,8 @@ def quoted(text: str) -> str | None:
 
 def _literal(text: str) -> Any:
     value = _json(text)
+    if value is UNREADABLE and (path := QUOTED.fullmatch(text)) and "\\" in path["inside"].replace("\\\\", ""):
+        return path["inside"]  # 'D:\temp' of Windows has no tab in it
     return _python(text) if value is UNREADABLE else value
 
 

@@ -52,6 +52,14 @@ MARKED: tuple[Task, ...] = ("ObjectDetection", "Segmentation")
 SCHEME = "training.scheme"
 ANNOTATED = "the annotations say which pictures there are; AutoTrain reads this for classification only"
 
+UNCUT = "boxes and masks are of whole pictures, of which nothing is cut off"
+
+
+def _of_pictures(name: str) -> tuple[str, ...]:
+    """As the model is asked comes before as it learned."""
+    return tuple(f"{section}.{name}" for section in ("testing", "testing.preprocess", "training.preprocess"))
+
+
 ROWS = (
     Row("metadata.name", ("project.name",), conversions.object_name),
     Row("spec.task", ("project.type", "project.task", "project.meta.task"), architectures.task),
@@ -68,7 +76,7 @@ ROWS = (
     Row("spec.data.train", ("training.data.train_dir",), conversions.inside_data, LABELS, ANNOTATED),
     Row(
         "spec.data.validation",
-        ("training.data.validation_dir", "training.data.valid_dir"),
+        ("training.data.validation_dir", "training.data.valid_dir", "training.data.val_dir"),
         conversions.inside_data,
         LABELS,
         ANNOTATED,
@@ -103,8 +111,15 @@ ROWS = (
     ),
     Row("spec.model.detector", ("architecture.model_type",), architectures.detector, BOXES),
     Row("spec.model.decoder", ("architecture.model_type",), architectures.decoder, MASKS),
+    # --- preprocessing
+    Row("spec.preprocessing.interpolation", _of_pictures("interpolation"), conversions.interpolation),
+    Row("spec.preprocessing.cropFraction", _of_pictures("crop_pct"), number, LABELS, UNCUT),
+    Row("spec.preprocessing.mean", _of_pictures("mean"), conversions.colours),
+    Row("spec.preprocessing.std", _of_pictures("std"), conversions.colours),
     # --- augmentation
     Row("spec.augmentation.policy", (f"{SCHEME}.aa",), conversions.policy, LABELS),
+    Row("spec.augmentation.horizontalFlip", (f"{SCHEME}.horizontal_flip", f"{SCHEME}.hflip"), conversions.flip),
+    Row("spec.augmentation.verticalFlip", (f"{SCHEME}.vertical_flip", f"{SCHEME}.vflip"), conversions.flip),
     Row("spec.augmentation.randomErasing", (f"{SCHEME}.random_erasing", f"{SCHEME}.reprob"), number),
     Row("spec.augmentation.mixup", (f"{SCHEME}.mixup",), number, LABELS),
     Row("spec.augmentation.cutmix", (f"{SCHEME}.cutmix",), number, LABELS),
@@ -120,6 +135,12 @@ ROWS = (
     ),
     Row(
         "spec.training.labelSmoothing", (f"{SCHEME}.label_smoothing", f"{SCHEME}.smoothing"), number, (*LABELS, *MASKS)
+    ),
+    Row(
+        "spec.training.classWeights",
+        (f"{SCHEME}.class_weights", f"{SCHEME}.class_weight"),
+        conversions.class_weights,
+        (*LABELS, *MASKS),
     ),
     Row("spec.training.emaDecay", (f"{SCHEME}.ema_decay", f"{SCHEME}.model_ema_decay"), number),
     Row(

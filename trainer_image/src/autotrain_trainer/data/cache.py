@@ -9,7 +9,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -24,6 +24,9 @@ LOCK = ".lock"
 DATA = "data"
 """What an entry holds: the folder with the data."""
 READ_ONLY = 0o444
+CLOSED = 0o755
+ANYONE = 0o666
+"""Who shares a claim need not have the same user ID."""
 HINT = "delete entries that no run reads, enlarge the claim, or leave spec.data.cache out"
 
 
@@ -50,7 +53,7 @@ def cached(uri: str, sha256: str, cache: Path, work: Path, report: Report) -> Pa
         report(f"found the data in the cache: {entry.name}")
         return entry / DATA
     try:
-        with locked(entry, report):
+        with _for_anyone(), locked(entry, report):
             if not (entry / DATA).is_dir():
                 return _make(uri, sha256, entry, report)
             return entry / DATA
@@ -91,6 +94,7 @@ def _make(uri: str, sha256: str, entry: Path, report: Report) -> Path:
         if not (place / DATA).is_dir():
             raise
         shutil.rmtree(making)  # another run made it under its own lock
+    _close_folders(place)
     return place / DATA
 
 
@@ -98,7 +102,26 @@ def _close(folder: Path) -> None:
     """Files are only read from now on, by any user."""
     for path in folder.rglob("*"):
         if path.is_file() and not path.is_symlink():
-            path.chmod(READ_ONLY)
+            with suppress(PermissionError):  # what a run of another user ID began belongs to it
+                path.chmod(READ_ONLY)
+
+
+def _close_folders(entry: Path) -> None:
+    """Nothing comes or goes; not before the entry has its name, as half of one is gone on with by any user."""
+    for path in (entry, *entry.rglob("*")):
+        if path.is_dir() and not path.is_symlink():
+            with suppress(PermissionError):
+                path.chmod(CLOSED)
+
+
+@contextmanager
+def _for_anyone() -> Iterator[None]:
+    """What is made meanwhile may be gone on with and cleaned up by other users, whatever the umask is."""
+    before = os.umask(0)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 @contextmanager
@@ -126,8 +149,10 @@ def _sweep(entry: Path) -> None:
 
 @contextmanager
 def _opened(entry: Path) -> Iterator[int]:
-    file = os.open(entry.with_name(entry.name + LOCK), os.O_RDWR | os.O_CREAT, 0o666)
+    file = os.open(entry.with_name(entry.name + LOCK), os.O_RDWR | os.O_CREAT, ANYONE)
     try:
+        with suppress(PermissionError):  # it is another user's, who has opened it up
+            os.fchmod(file, ANYONE)
         yield file
     finally:
         os.close(file)

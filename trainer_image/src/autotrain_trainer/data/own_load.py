@@ -12,7 +12,7 @@ from fastai.data.core import DataLoaders
 
 from autotrain_api.names import Reason
 from autotrain_api.run import RunConfig
-from autotrain_server.functions import FunctionError
+from autotrain_server.functions import FunctionError, Own, place_of
 from autotrain_trainer.data.fetch import failure
 from autotrain_trainer.data.layouts import SHOWN, VALIDATION_NAMES
 from autotrain_trainer.data.samples import Parts, Sample
@@ -24,6 +24,8 @@ WANTED = (
     "of a picture (a path, or its bytes) and its label"
 )
 PART_NAMES = {"train": "train", "test": "test"} | dict.fromkeys((*VALIDATION_NAMES, "validation"), "validation")
+GAPS = frozenset({"None", "nan", "NaT", "<NA>"})
+"""How values that are missing are written: Python's, and those of NumPy and pandas."""
 
 Pair = tuple[Any, Any]
 Made = Callable[[str, Any, Callable[[], bytes]], Sample]
@@ -84,11 +86,24 @@ def load_parts(own: OwnFunctions, run: RunConfig, folder: Path, make: Made) -> P
     try:
         pairs = pairs_of(product)
     except FunctionError as error:
-        raise FunctionError(f"{load.file}: {load.name} gave {error}; {WANTED}") from error
+        raise FunctionError(f"{_beginning(load)}: {load.name} gave {error}; {WANTED}") from error
+    except Exception as error:  # of a generator, and of what fetches items only when they are asked for
+        place = place_of(error, load.file)
+        what = f"{type(product).__name__} that cannot be read: {type(error).__name__}: {error}"
+        raise FunctionError(
+            f"{place if place != load.file else _beginning(load)}: {load.name} gave {what}; {WANTED}"
+        ) from error
     found = {part: _samples(rows, folder, f"{load.name}, {part}", make) for part, rows in pairs.items()}
     if not found.get("train"):
         raise failure(Reason.DATA_EMPTY, f"{load.file}: {load.name} gave no pictures to train on")
     return Parts(**found)
+
+
+def _beginning(own: Own) -> str:
+    """The file, and the line where the function begins, as far as it is one."""
+    called = own.call.func if isinstance(own.call, partial) else own.call
+    code = getattr(called, "__code__", None) or getattr(type(called).__call__, "__code__", None)
+    return f"{own.file}, line {code.co_firstlineno}" if code and code.co_filename == own.file else own.file
 
 
 def pairs_of(product: Any) -> dict[str, list[Pair]]:
@@ -104,13 +119,18 @@ def pairs_of(product: Any) -> dict[str, list[Pair]]:
 
 def _of_dataset(loaders: DataLoaders, dataset: Any) -> list[Pair]:
     """Paths and labels of a fastai data set; its transforms are not used, the recipe has its own."""
+    if not hasattr(loaders, "vocab") or not hasattr(dataset, "tls"):
+        raise FunctionError("DataLoaders without classes (those of a DataBlock with CategoryBlock have them)")
     vocab = list(loaders.vocab)
     if vocab and not isinstance(vocab[0], str) and isinstance(vocab[0], Sequence):
         raise FunctionError("DataLoaders with more than one target")
     rows = [(item, dataset.tls[-1][place]) for place, item in enumerate(dataset.items)]
     if rows and not isinstance(rows[0][0], str | Path):
         raise FunctionError(f"DataLoaders whose items are {type(rows[0][0]).__name__}, not paths")
-    return [(item, _names(target, vocab)) for item, target in rows]
+    return [
+        _labelled((item, _names(target, vocab)), f"DataLoaders whose item {place}")
+        for place, (item, target) in enumerate(rows)
+    ]
 
 
 def _names(target: Any, vocab: Sequence[Any]) -> Any:
@@ -129,7 +149,20 @@ def _pairs(rows: Any, what: str) -> list[Pair]:
             raise FunctionError(f"{what} a list whose item {place} is {row!r:.80}".strip())
         if not isinstance(row[0], str | Path | bytes):
             raise FunctionError(f"{what} a list whose item {place} has {type(row[0]).__name__} for a picture".strip())
-    return [(row[0], row[1]) for row in listed]
+    return [
+        _labelled((row[0], row[1]), f"{what} a list whose item {place}".strip()) for place, row in enumerate(listed)
+    ]
+
+
+def _labelled(pair: Pair, where: str) -> Pair:
+    """Raises FunctionError when a label is missing, as tables with gaps have it."""
+    picture, label = pair
+    labels = label if isinstance(label, list | tuple | set | frozenset) else [label]
+    if gap := next((str(each) for each in labels if not isinstance(each, str) and str(each) in GAPS), None):
+        raise FunctionError(
+            f"{where} ({'bytes' if isinstance(picture, bytes) else str(picture)}) has {gap} for a label"
+        )
+    return pair
 
 
 def _samples(rows: Sequence[Pair], folder: Path, where: str, make: Made) -> list[Sample]:

@@ -149,6 +149,22 @@ def test_a_picture_outside_of_the_data_is_missing(tmp_path: Path) -> None:
     assert "'../secret.png'" in message(coco, tmp_path / "data")
 
 
+def test_coco_with_a_byte_order_mark_and_null_for_what_is_not_known_is_read(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    write_coco(
+        tmp_path / "train.json",
+        images=[{"id": 7, "file_name": "a.png", "width": None, "height": None}],
+        annotations=[{"image_id": 7, "category_id": 3, "bbox": [0, 0, 1, 1], "iscrowd": None}],
+    )
+    path = tmp_path / "train.json"
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+
+    (found,) = coco(tmp_path, Data(uri=URI)).train
+
+    assert boxes_of(found) == [(0, 0, 1, 1, "cat")]
+    assert not found.boxes[0].crowd
+
+
 # --- Pascal VOC
 
 
@@ -167,6 +183,37 @@ def test_voc_counts_pixels_from_one(tmp_path: Path) -> None:
     assert boxes_of(parts.train[0]) == [(0, 0, 10, 20, "cat")]
 
 
+def test_names_in_lists_may_have_spaces_and_columns_behind_them(tmp_path: Path) -> None:
+    for name in ("my cat", "dog"):
+        picture(tmp_path / f"JPEGImages/{name}.png")
+        write_voc(tmp_path / f"Annotations/{name}.xml", ("cat", 1, 1, 10, 20))
+    lists = tmp_path / "ImageSets/Main"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text(f"my cat\ndog {'1,2,3 ' * 99}\n")
+
+    samples = voc(tmp_path, Data(uri=URI)).train
+
+    assert [sample.name for sample in samples] == ["JPEGImages/my cat.png", "JPEGImages/dog.png"]
+
+
+def test_everything_is_trained_on_but_what_other_parts_have(tmp_path: Path) -> None:
+    for name in "ab":
+        picture(tmp_path / f"JPEGImages/{name}.png")
+        write_voc(tmp_path / f"Annotations/{name}.xml", ("cat", 1, 1, 10, 20))
+    (tmp_path / "ImageSets/Main").mkdir(parents=True)
+    (tmp_path / "ImageSets/Main/val.txt").write_text("b\n")
+
+    picture(tmp_path / "test/c.png")
+    write_voc(tmp_path / "test/c.xml", ("cat", 1, 1, 10, 20))
+
+    parts = voc(tmp_path, Data(uri=URI))
+
+    assert [[sample.name for sample in side] for side in (parts.train, parts.validation)] == [
+        ["JPEGImages/a.png"],
+        ["JPEGImages/b.png"],
+    ]
+
+
 def test_xml_files_beside_their_pictures_are_found_by_part(tmp_path: Path) -> None:
     for part in ("train", "valid"):
         picture(tmp_path / part / "a.png")
@@ -181,6 +228,7 @@ def test_xml_files_beside_their_pictures_are_found_by_part(tmp_path: Path) -> No
     ("content", "wanted"),
     [
         ("<annotation>", "a.xml is not an XML file"),
+        ('<?xml version="1.0" encoding="utf8-mac-x"?><annotation/>', "a.xml is not an XML file: unknown encoding"),
         ("<annotation><object><name>cat</name></object></annotation>", "a.xml, object[0]: xmin is '', not a number"),
         ("<annotation><object/></annotation>", "a.xml, object[0]: the object has no name"),
     ],
@@ -220,9 +268,18 @@ def test_a_table_has_a_row_for_each_box_and_pictures_without_any(tmp_path: Path)
         ("image,xmin,ymin,xmax,ymax,label\na.png,1,x,3,4,Tree\n", "train.csv, line 2: ymin is 'x', not a number"),
         ("image,xmin,ymin,xmax,ymax,label\na.png,1,2,3,,Tree\n", "train.csv, line 2: ymax is '', not a number"),
         ("image,xmin,ymin,xmax,ymax,label\na.png,1,2,3,4,\n", "train.csv, line 2: the label is empty"),
-        ("image,xmin,ymin,xmax,ymax,label\ngone.png,1,2,3,4,Tree\n", "1 pictures that are not in the data: 'gone.png'"),
-        ("image,xmin,ymin,xmax,label\n", "train.csv has no column 'ymax'; columns found: image, xmin"),
+        (
+            "image,xmin,ymin,xmax,ymax,label\n\ngone.png,1,2,3,4,Tree\ngone.png,1,2,3,4,Bush\n",
+            "train.csv names 1 pictures that are not in the data: line 3: 'gone.png'",
+        ),
+        ("image,xmin,ymin,xmax,label\n", "train.csv has no column 'ymax' or 'y2'; columns found: image, xmin"),
         ("file,xmin,ymin,xmax,ymax,label\n", "has no column 'image' or 'image_path'"),
+        ("image,xmin,ymin,xmax,ymax,label\n\n\na.png,1,x,3,4,Tree\n", "train.csv, line 4: ymin is 'x'"),
+        ("image,xmin,ymin,xmax,ymax,label\n\na.png,1,2,3,4,a,b\n", "train.csv, line 3 has more than the 6 cells"),
+        (
+            "image,xmin,ymin,xmax,ymax,label\n/one/a.png,1,2,3,4,Tree\n/two/a.png,1,2,3,4,Tree\n",
+            "train.csv names '/one/a.png' and '/two/a.png', and only a.png is there for both",
+        ),
     ],
 )
 def test_tables_that_cannot_be_right_are_named_with_the_line(tmp_path: Path, table: str, wanted: str) -> None:
@@ -230,6 +287,52 @@ def test_tables_that_cannot_be_right_are_named_with_the_line(tmp_path: Path, tab
     (tmp_path / "train.csv").write_text(table)
 
     assert wanted in message(box_table, tmp_path, layout="Csv")
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("columns", ["Image, XMin,YMIN ,xmax,ymax,Label", "filename,x1,y1,x2,y2,class"])
+def test_tables_have_columns_of_several_spellings_and_delimiters(tmp_path: Path, columns: str, delimiter: str) -> None:
+    picture(tmp_path / "a.png")
+    lines = [columns, "a.png,1,2,3,4.5,Tree"]
+    (tmp_path / "train.csv").write_text("\n".join(lines).replace(",", delimiter))
+
+    (found,) = box_table(tmp_path, Data(uri=URI, layout="Csv")).train
+
+    assert boxes_of(found) == [(1, 2, 3, 4.5, "Tree")]
+
+
+def test_columns_that_the_spec_names_need_no_capitals(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    (tmp_path / "train.csv").write_text("File,xmin,ymin,xmax,ymax,Kind,Roll\na.png,1,2,3,4,Tree,7\n")
+    data = Data(uri=URI, layout="Csv", imageColumn="file", labelColumn="kind", groupColumn="roll")
+
+    (found,) = box_table(tmp_path, data).train
+
+    assert (found.label, found.group) == ("Tree", "7")
+
+
+@pytest.mark.parametrize(
+    "name", ["images\\1.png", "/home/me/data/images/1.png", "C:\\data\\images\\1.png", "/elsewhere/2.png"]
+)
+def test_paths_of_another_machine_are_found_by_their_last_parts(tmp_path: Path, name: str) -> None:
+    picture(tmp_path / "images/1.png")
+    picture(tmp_path / "2.png")
+    (tmp_path / "train.csv").write_text(f"image,xmin,ymin,xmax,ymax,label\n{name},1,2,3,4,Tree\n")
+
+    (found,) = box_table(tmp_path, Data(uri=URI, layout="Csv")).train
+
+    assert found.read()
+    assert boxes_of(found) == [(1, 2, 3, 4, "Tree")]
+
+
+def test_rows_of_one_picture_are_one_sample_however_its_path_is_written(tmp_path: Path) -> None:
+    picture(tmp_path / "images/1.png")
+    rows = [f"{name},1,2,3,4,Tree" for name in ("images\\1.png", "images/1.png", "./images/1.png")]
+    (tmp_path / "train.csv").write_text("\n".join(["image,xmin,ymin,xmax,ymax,label", *rows]))
+
+    (found,) = box_table(tmp_path, Data(uri=URI, layout="Csv")).train
+
+    assert len(found.boxes) == 3
 
 
 # --- boxes and their pictures

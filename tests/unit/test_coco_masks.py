@@ -114,11 +114,56 @@ def test_what_marks_nothing_ends_the_run_with_its_place(tmp_path, segmentation, 
         ([4, 4], [16], "run lengths are for 4 x 4 pixels, the picture has 12 x 8"),
         ([8, 12], [90], "run lengths cover 90 of 96 pixels"),
         ([8, 12], [100, -4], "a run length is below 0"),
+        ([8, 12], "52", "annotations\\[0\\]: run lengths cover 7 of 96 pixels"),
+        ([8, 12], "zzz", "'z' does not occur in compressed run lengths, which have '0' to 'o'"),
+        ([8, 12], "5R", "the compressed run lengths end within a number"),
+        ([8, 12], "5O", "a run length is below 0"),
     ],
 )
 def test_run_lengths_of_another_size_are_damage_of_that_picture(tmp_path, size, counts, said):
     with pytest.raises(MaskError, match=said):
         mask_of(write(tmp_path, marked({"size": size, "counts": counts})))
+
+
+def test_compressed_run_lengths_are_those_of_pycocotools(tmp_path):
+    wanted = (np.random.default_rng(0).random((HEIGHT, WIDTH)) < 0.5).astype(np.uint8)
+    wanted[:, 2:10] = 1
+    counts = drawing.encode(np.asfortranarray(wanted))["counts"].decode()
+
+    mask, _ = mask_of(write(tmp_path, marked({"size": [HEIGHT, WIDTH], "counts": counts})))
+
+    assert (mask == wanted).all()
+
+
+@pytest.mark.parametrize(
+    ("polygon", "said"),
+    [
+        ([20, 1, 24, 1, 24, 5], "the polygon around (20, 1, 24, 5) lies outside of its picture of 12 x 8"),
+        ([1, -9, 4, -9, 4, 0], "the polygon around (1, -9, 4, 0) lies outside"),
+        ([1, 1, 1000, 1, 4, 5], "the corner (1000, 1) lies far outside of its picture of 12 x 8"),
+        ([1, 1, 4, 1, 4, -20], "the corner (4, -20) lies far outside"),
+    ],
+)
+def test_polygons_outside_of_their_picture_are_damage_of_it(tmp_path, polygon, said):
+    with pytest.raises(MaskError) as caught:
+        mask_of(write(tmp_path, marked([polygon])))
+
+    assert str(caught.value).startswith("result.json, annotations[0]: ")
+    assert said in str(caught.value)
+
+
+def test_polygons_may_reach_a_little_beyond_the_edge(tmp_path):
+    mask, _ = mask_of(write(tmp_path, marked([[-3, -3, 6, -3, 6, 11, -3, 11], [13, 2, 15, 2, 15, 4]])))
+
+    assert mask.tolist() == [[1] * 6 + [0] * 6] * 8
+
+
+def test_a_byte_order_mark_and_sizes_that_are_null_are_read(tmp_path):
+    write(tmp_path, marked([LEFT]), width=None, height=None)
+    path = tmp_path / "result.json"
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+
+    assert mask_of(tmp_path)[0].shape == (HEIGHT, WIDTH)
 
 
 def test_classes_that_the_spec_does_not_list_are_named(tmp_path):

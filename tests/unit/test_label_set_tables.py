@@ -43,6 +43,44 @@ def test_the_delimiter_is_the_spec_s_and_labels_may_have_blanks(tmp_path):
     assert samples == [("1.jpg", {"blue sky", "sea"})]
 
 
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("image;labels\n1.jpg;sky sea\n\n2.jpg;sea\n", {}),
+        ("Image\tLABELS\n1.jpg\tsky sea\n2.jpg\tsea\n", {}),
+        ("Image,Tags\n1.jpg,sky;sea\n2.jpg,sea;\n", {"labelColumn": "tags", "labelDelimiter": ";"}),
+        ("IMAGE;sky;sea\n1.jpg;1;1\n2.jpg;0;1\n", {}),
+    ],
+)
+def test_the_first_line_tells_what_divides_cells_and_its_names_have_any_capitals(tmp_path, text, fields):
+    samples, classes = read(table(tmp_path, text), **fields)
+
+    assert samples == [("1.jpg", {"sky", "sea"}), ("2.jpg", {"sea"})]
+    assert classes == ["sea", "sky"]
+
+
+@pytest.mark.parametrize("cell", ["cat,dog", "cat, dog", "cat|dog", "cat;dog", "['cat', 'dog']", "[cat dog]"])
+def test_another_delimiter_than_a_space_has_to_be_named(tmp_path, cell):
+    error = refused(table(tmp_path, f'image,labels\n1.jpg,sky\n2.jpg,"{cell}"\n'))
+
+    assert error.reason == Reason.DATA_LAYOUT_INVALID
+    assert f"train.csv, line 3: {cell!r} divides labels" in str(error)
+    assert "set spec.data.labelDelimiter" in str(error)
+
+
+@pytest.mark.parametrize("fields", [{"labelDelimiter": " "}, {"classes": ["a,b", "c"]}])
+def test_a_name_may_have_signs_in_it_that_are_no_delimiters(tmp_path, fields):
+    samples, classes = read(table(tmp_path, 'image,labels\n1.jpg,"a,b c"\n'), **fields)
+
+    assert (samples, classes) == ([("1.jpg", {"a,b", "c"})], ["a,b", "c"])
+
+
+def test_a_path_of_another_machine_is_found_by_its_end(tmp_path):
+    samples, _ = read(table(tmp_path, "image,label\nC:\\me\\1.jpg ,sky\n/home/me/2.jpg,sea\n"))
+
+    assert samples == [("C:\\me\\1.jpg", {"sky"}), ("/home/me/2.jpg", {"sea"})]
+
+
 def test_a_column_for_each_class_holds_0_and_1(tmp_path):
     text = "image,who,10,9,rare\n1.jpg,anna,1,0,0\n2.jpg,ben,0.0,1.0,\n3.jpg,ben,0,0,0\n"
 
@@ -89,6 +127,8 @@ def test_tables_of_the_other_parts_add_their_classes(tmp_path):
         ("image,label\n1.jpg,a b\n", {"labelColumn": "tags"}, "no column 'tags'"),
         ("image,label\n1.jpg,a b\n", {"classes": ["a", "c"]}, "does not list: b"),
         ("image,label\n9.jpg,a b\n", {}, "line 2: '9.jpg'"),
+        ("image;sky\n\n\n1.jpg;yes\n", {}, "train.csv, line 4: column 'sky' is 'yes'"),
+        ("image,label\n1.jpg,a;b\n", {}, "line 2: 'a;b' divides labels by another sign"),
         ("image,label\n1.jpg,a\n", {}, "one class only: a"),
         ("image,label\n1.jpg,\n", {}, "one class only: none"),
         ("image,label\n", {}, "has no rows"),

@@ -58,6 +58,38 @@ def test_train_and_validation_folders_are_two_parts(tmp_path, validation):
     assert names(parts.validation) == [(f"{validation}/a/2.jpg", "a")]
 
 
+@pytest.mark.parametrize(
+    ("train", "other", "measured"),
+    [
+        ("Training", "Testing", 0),
+        ("Train", "Test", 0),
+        ("training", "testing", 0),
+        ("Train", "Val", 1),
+        ("TRAIN", "VALID", 1),
+        ("train", "Validation", 1),
+    ],
+)
+def test_parts_are_known_in_any_letters_and_are_no_classes(tmp_path, train, other, measured):
+    root = put(tmp_path, *[f"{part}/{label}/1.jpg" for part in (train, other) for label in ("cat", "dog")])
+
+    parts = read_parts(root, data())
+
+    assert names(parts.train) == [(f"{train}/cat/1.jpg", "cat"), (f"{train}/dog/1.jpg", "dog")]
+    assert len(parts.validation) == 2 * measured
+
+
+def test_a_class_may_be_called_like_a_part_in_other_letters(tmp_path):
+    parts = read_parts(put(tmp_path, "Bus/1.jpg", "Train/2.jpg", "Testing/3.jpg"), data())
+
+    assert classes_of(parts.train, data()) == ["Bus", "Testing", "Train"]
+
+
+def test_the_spec_s_names_of_parts_are_taken_as_they_are(tmp_path):
+    error = refused(put(tmp_path, "Train/a/1.jpg", "Train/b/1.jpg", "Val/a/1.jpg"), validation="val")
+
+    assert "spec.data.validation: there is no 'val' in the data; found: Train, Val" in str(error)
+
+
 def test_parts_have_the_names_that_the_spec_gives(tmp_path):
     root = put(tmp_path, "learn/a/1.jpg", "check/a/2.jpg", "judge/a/3.jpg")
 
@@ -156,6 +188,45 @@ def test_columns_groups_and_tables_have_the_names_that_the_spec_gives(tmp_path):
     assert (sample.label, sample.group) == ("a", "anna")
 
 
+@pytest.mark.parametrize(
+    "cell", [r"pictures\1.jpg", "/home/me/data/pictures/1.jpg", r"D:\pictures\1.jpg", " pictures/1.jpg "]
+)
+def test_a_path_of_another_machine_is_found_by_its_end(tmp_path, cell):
+    root = table(tmp_path, f"image,who,label\n{cell}, anna ,a\n")
+
+    [sample] = read_parts(root, data(layout="Csv", groupColumn="who")).train
+
+    assert (sample.read(), sample.group) == (b"picture", "anna")
+
+
+@pytest.mark.parametrize("first", ["/mnt/cats/1.jpg", "1.jpg"])
+def test_an_end_that_two_rows_have_is_no_picture(tmp_path, first):
+    error = refused(put(table(tmp_path, f"image,label\n{first},a\n/mnt/dogs/1.jpg,b\n"), "1.jpg"), layout="Csv")
+
+    told = f"names {first!r} and '/mnt/dogs/1.jpg', and only 1.jpg is there for both (lines 2 and 3)"
+    assert told in str(error)
+    assert "paths are relative to the table or to the data" in str(error)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("columns", ["image,label,who", "Image, LABEL ,Who", '"IMAGE",Label,"wHo"', "image,label,who,,"])
+def test_columns_have_any_capitals_and_delimiters(tmp_path, columns, delimiter):
+    text = f"\n{columns}\n\npictures/1.jpg , a, anna\n,,\npictures/2.jpg,b\n".replace(",", delimiter)
+
+    first, second = read_parts(table(tmp_path, text), data(layout="Csv", groupColumn="who")).train
+
+    assert names([first, second]) == [("pictures/1.jpg", "a"), ("pictures/2.jpg", "b")]
+    assert (first.group, second.group) == ("anna", None)
+
+
+def test_a_column_in_the_spec_s_own_letters_comes_before_one_in_others(tmp_path):
+    text = "Image,image,What\n9.jpg,pictures/1.jpg,a\n"
+
+    [sample] = read_parts(table(tmp_path, text), data(layout="Csv", labelColumn="what")).train
+
+    assert names([sample]) == [("pictures/1.jpg", "a")]
+
+
 def test_tables_for_validation_are_found_by_their_name(tmp_path):
     table(tmp_path, GOOD, "val.csv")
 
@@ -170,6 +241,9 @@ def test_tables_for_validation_are_found_by_their_name(tmp_path):
         ("image,label\npictures/1.jpg,\n", "line 2: the label is empty"),
         ("image,label\npictures/1.jpg\n", "line 2: the label is empty"),
         ("image,label\npictures/9.jpg,a\n", "line 2: 'pictures/9.jpg'"),
+        ("\n\nimage;label\n\n;\npictures/1.jpg;\n", "train.csv, line 6: the label is empty"),
+        ('image,label\npictures/1.jpg,"a\na"\n\npictures/9.jpg,"b\nb"\n', "line 5: 'pictures/9.jpg'"),
+        ("image;label\npictures/1.jpg;a;b\n", "line 2 has more than the 2 cells of the first line"),
         ("image,label\n../secret.jpg,a\n", "line 2: '../secret.jpg'"),
         ("image,label\n\0.jpg,a\n", "line 2: '\\x00.jpg'"),
         (f"image,label\n{'z' * 5000},a\n", "line 2: 'zzz"),

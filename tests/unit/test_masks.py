@@ -79,6 +79,27 @@ def test_parts_are_told_apart(tmp_path):
     ]
 
 
+def sides_of(root: Path, **fields) -> list[list[str]]:
+    parts, _ = read(root, **fields)
+    return [[sample.name for sample in side] for side in (parts.train, parts.validation, parts.test)]
+
+
+def test_a_training_folder_is_the_training_part(tmp_path):
+    for part in ("training", "validation"):
+        picture(tmp_path / f"images/{part}/{part}.jpg")
+        mask(tmp_path / f"annotations/{part}/{part}.png")
+
+    assert sides_of(tmp_path) == [["images/training/training.jpg"], ["images/validation/validation.jpg"], []]
+
+
+def test_everything_is_trained_on_but_what_lies_in_other_parts(tmp_path):
+    for part in ("most", "val", "held", "test"):
+        picture(tmp_path / f"images/{part}/1.jpg")
+        mask(tmp_path / f"masks/{part}/1.png")
+
+    assert sides_of(tmp_path, test="held") == [["images/most/1.jpg"], ["images/val/1.jpg"], ["images/held/1.jpg"]]
+
+
 def pair(root: Path, values=GREY, mode: str = "L") -> Path:
     picture(root / "images/1.jpg")
     mask(root / "masks/1.png", values, mode)
@@ -132,6 +153,70 @@ def test_colours_without_names_are_named_by_themselves(tmp_path):
 
     assert sorted(classes) == ["#00ff00", "#ff0000", "background"]
     assert classes[int(parts.train[0].read_mask()[0, 1])] == "#ff0000"
+
+
+NAMES = "background:0,0,0::\nroof:255,0,0::\ntree:0,255,0::\n"
+
+
+def palette_pair(root: Path, name: str, values, palette: list[int]) -> None:
+    """A palette mask with colours for 0, 1, 2."""
+    picture(root / f"images/{name}.jpg")
+    image = Image.fromarray(np.array(values, np.uint8))
+    image.putpalette(palette)
+    image.save(root / f"masks/{name}.png")
+
+
+@pytest.mark.parametrize("names", ["", NAMES], ids=["without names", "with names"])
+def test_palette_masks_count_by_their_colours_beside_masks_in_colour(tmp_path, names):
+    pair(tmp_path, COLOURED)
+    palette_pair(tmp_path, "2", [[0, 1], [2, 1]], [0, 0, 0, 255, 0, 0, 0, 255, 0])
+    if names:
+        (tmp_path / "labelmap.txt").write_text(names)
+
+    parts, classes = read(tmp_path)
+
+    assert len(classes) == 3
+    first, second = (sample.read_mask() for sample in parts.train)
+    np.testing.assert_array_equal(first, second)
+    assert set(np.unique(second)) == {0, 1, 2}
+
+
+def test_grey_beside_colours_is_a_colour(tmp_path):
+    pair(tmp_path, COLOURED)
+    picture(tmp_path / "images/2.jpg")
+    mask(tmp_path / "masks/2.png", [[0, 255], [0, 0]])
+
+    parts, classes = read(tmp_path)
+
+    assert classes[int(parts.train[1].read_mask()[0, 1])] == "#ffffff"
+
+
+def test_grey_that_no_class_has_beside_colours_is_named_with_its_file(tmp_path):
+    pair(tmp_path, COLOURED)
+    picture(tmp_path / "images/2.jpg")
+    mask(tmp_path / "masks/2.png", [[[200] * 3, [0] * 3], [[0] * 3, [0] * 3]])
+    (tmp_path / "labelmap.txt").write_text(NAMES)
+
+    told = refusal(tmp_path)
+
+    assert "masks have colours that no class has: #c8c8c8 in masks/2.png" in told
+    assert "the colours of the 3 classes are #000000, #ff0000, #00ff00" in told
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [(COLOURED, [[0, 1], [2, 1]]), ([[0, 255], [255, 0]], [[0, 3], [3, 0]])],
+    ids=["in colour", "black and white"],
+)
+def test_the_background_may_stand_anywhere_among_colours(tmp_path, values, wanted):
+    (pair(tmp_path, values) / "class_dict.csv").write_text(
+        "name,r,g,b\nRoof,255,0,0\nTree,0,255,0\nBackground,0,0,0\nWater,255,255,255\n"
+    )
+
+    parts, classes = read(tmp_path)
+
+    assert classes == ["Background", "Roof", "Tree", "Water"]
+    np.testing.assert_array_equal(parts.train[0].read_mask(), wanted)
 
 
 def test_names_come_from_a_text_file(tmp_path):

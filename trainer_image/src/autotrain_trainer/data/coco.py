@@ -2,16 +2,17 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
 from autotrain_api.trainingjob import Data
 from autotrain_trainer.data.boxes import BoxSample, MarkedBox, box_sample
-from autotrain_trainer.data.coco_files import Annotation, Mark, Picture, coco_parts
+from autotrain_trainer.data.coco_files import Annotation, Mark, Picture, coco_parts, or_default
 from autotrain_trainer.data.samples import Parts
 
 
 class BoxAnnotation(Annotation):
     bbox: tuple[float, float, float, float]
-    iscrowd: bool = False
+    iscrowd: Annotated[bool, or_default(False)] = False
 
 
 def coco(root: Path, data: Data) -> Parts:

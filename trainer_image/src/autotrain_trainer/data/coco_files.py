@@ -4,23 +4,30 @@ One JSON file per part, with images, categories and annotations. What an annotat
 coco_masks.py.
 """
 
+import codecs
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from autotrain_api.names import Reason
 from autotrain_api.trainingjob import Data
 from autotrain_trainer.data.boxes import refuse_missing
 from autotrain_trainer.data.fetch import failure
-from autotrain_trainer.data.layouts import SHOWN, VALIDATION_NAMES, hidden, part_of, picture_in
+from autotrain_trainer.data.layouts import SHOWN, VALIDATION_NAMES, hidden, part_of
 from autotrain_trainer.data.samples import Parts, Sample
+from autotrain_trainer.data.tables import picture_in
 from autotrain_trainer.failures import printable
 
 Id = int | str
+
+
+def or_default(default: int) -> BeforeValidator:
+    """Exports write null where they know nothing."""
+    return BeforeValidator(lambda value: default if value is None else value)
 
 
 class Lenient(BaseModel):
@@ -32,8 +39,8 @@ class Lenient(BaseModel):
 class Picture(Lenient):
     id: Id
     file_name: str
-    width: int = 0
-    height: int = 0
+    width: Annotated[int, or_default(0)] = 0
+    height: Annotated[int, or_default(0)] = 0
 
 
 class _Category(Lenient):
@@ -142,7 +149,7 @@ def _read(path: Path, kind: type[Annotation]) -> Any:
         categories: list[_Category]
 
     try:
-        return Document.model_validate_json(path.read_bytes())
+        return Document.model_validate_json(path.read_bytes().removeprefix(codecs.BOM_UTF8))
     except (ValidationError, OSError) as error:
         if not isinstance(error, ValidationError):
             raise failure(Reason.DATA_NOT_READABLE, f"{path.name} cannot be read: {error}") from error

@@ -6,9 +6,9 @@ Source of the forms: https://cocodataset.org/#format-data; pycocotools draws the
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pycocotools import mask as drawing
 from pydantic import BaseModel
 
@@ -25,6 +25,9 @@ from autotrain_trainer.data.samples import Parts, Sample
 LEAST_NUMBERS = 6
 """Of a polygon: three corners."""
 MAX_PIXELS = 500_000_000
+FIRST_CHARACTER, MORE, NEGATIVE = ord("0"), 32, 16
+"""Of compressed run lengths: the character of 0, and bits that say that the number goes on, and that it is below 0."""
+Pixels = NDArray[np.bool_]
 
 
 class RunLengths(BaseModel):
@@ -114,22 +117,65 @@ def drawn(marks: Sequence[Mark], positions: dict[str, int], width: int, height: 
     return found
 
 
-def _mask(mark: Mark, width: int, height: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """bool [height, width]"""
+def _mask(mark: Mark, width: int, height: int) -> Pixels:
+    """bool [height, width]. Raises MaskError."""
     segmentation = mark.content.segmentation
     if isinstance(segmentation, RunLengths):
-        if segmentation.size != (height, width):
-            raise MaskError(
-                f"{mark.place}: run lengths are for {segmentation.size[1]} x {segmentation.size[0]} pixels, "
-                f"the picture has {width} x {height}"
-            )
-        lengths: Any = segmentation.model_dump()
-        if isinstance(segmentation.counts, list):
-            if min(segmentation.counts, default=0) < 0:
-                raise MaskError(f"{mark.place}: a run length is below 0")
-            if (covered := sum(segmentation.counts)) != width * height:
-                raise MaskError(f"{mark.place}: run lengths cover {covered} of {width * height} pixels")
-            lengths = drawing.frPyObjects(lengths, height, width)
-    else:
-        lengths = drawing.merge(drawing.frPyObjects(segmentation, height, width))
-    return np.asarray(drawing.decode(lengths), bool)
+        return _unrolled(segmentation, mark.place, width, height)
+    if problem := _out_of_picture(segmentation, width, height):
+        raise MaskError(f"{mark.place}: {problem}")
+    return np.asarray(drawing.decode(drawing.merge(drawing.frPyObjects(segmentation, height, width))), bool)
+
+
+def _out_of_picture(polygons: Sequence[Sequence[float]], width: int, height: int) -> str:
+    """Why these cannot mark an object of the picture, or "". Corners may lie a little beyond its edge."""
+    size, reach = np.array([width, height]), max(width, height)
+    corners = np.concatenate(polygons).reshape(-1, 2)
+    far = corners[((corners < -reach) | (corners > size + reach)).any(axis=1)]
+    if len(far):
+        return (
+            f"the corner ({far[0, 0]:g}, {far[0, 1]:g}) lies far outside of its picture of {width} x {height}; "
+            "corners are x and y in pixels"
+        )
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    if ((low < 0) & (high <= 0) | (low >= size) & (high > size)).any():
+        shown = ", ".join(f"{value:g}" for value in (*low, *high))
+        return f"the polygon around ({shown}) lies outside of its picture of {width} x {height}"
+    return ""
+
+
+def _unrolled(lengths: RunLengths, place: str, width: int, height: int) -> Pixels:
+    """Runs of background and object in turn, column by column. Raises MaskError."""
+    if lengths.size != (height, width):
+        raise MaskError(
+            f"{place}: run lengths are for {lengths.size[1]} x {lengths.size[0]} pixels, "
+            f"the picture has {width} x {height}"
+        )
+    counts = lengths.counts if isinstance(lengths.counts, list) else _decompressed(lengths.counts, place)
+    if min(counts, default=0) < 0:
+        raise MaskError(f"{place}: a run length is below 0")
+    if (covered := sum(counts)) != width * height:
+        raise MaskError(f"{place}: run lengths cover {covered} of {width * height} pixels")
+    return np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(width, height).T
+
+
+def _decompressed(text: str, place: str) -> list[int]:
+    """COCO's compressed run lengths: five bits in a character, from the fourth on as what is added to the last but one.
+
+    Raises MaskError.
+    """
+    counts: list[int] = []
+    value = shift = 0
+    for character in text:
+        bits = ord(character) - FIRST_CHARACTER
+        if not 0 <= bits < 64:
+            raise MaskError(f"{place}: {character!r} does not occur in compressed run lengths, which have '0' to 'o'")
+        value |= (bits & 31) << shift
+        shift += 5
+        if not bits & MORE:
+            value -= (bits & NEGATIVE) << shift - 4
+            counts.append(value + counts[-2] if len(counts) > 2 else value)
+            value = shift = 0
+    if shift:
+        raise MaskError(f"{place}: the compressed run lengths end within a number")
+    return counts

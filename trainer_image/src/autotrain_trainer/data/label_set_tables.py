@@ -1,23 +1,34 @@
 """Sets of labels in a table: a column that lists them, or a column of 0 and 1 for each class."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from autotrain_api.names import Reason
 from autotrain_api.trainingjob import Data
 from autotrain_trainer.data.fetch import failure
-from autotrain_trainer.data.layouts import SHOWN, class_order, picture_in, read_table, tables_of
+from autotrain_trainer.data.layouts import class_order, tables_of
 from autotrain_trainer.data.samples import Parts, Sample
+from autotrain_trainer.data.tables import (
+    Row,
+    Table,
+    column,
+    column_called,
+    group_column,
+    group_of,
+    pictures,
+    read_table,
+)
 
 DELIMITER = " "
+OTHER_DELIMITERS = re.compile(r"^\[|[,;|]")
 LABEL_COLUMNS = ("labels", "label")
 """Looked for where the spec names none; a table with neither has a column for each class."""
 MARKS = {"1": True, "1.0": True, "0": False, "0.0": False, "": False}
 
-Row = dict[str, str]
-Read = Callable[[Row, str], set[str]]
-"""The labels in a row; the second argument says where it stands."""
+Read = Callable[[Row], set[str]]
+"""The labels in a row."""
 
 
 @dataclass(frozen=True)
@@ -54,65 +65,56 @@ def label_set_tables(root: Path, data: Data) -> tuple[Parts, list[str]]:
 
 def _samples(path: Path, root: Path, data: Data, known: set[str]) -> list[Sample]:
     """The samples of one table; their classes are added to `known`."""
-    columns, rows = read_table(path)
-    image, group = data.image_column or "image", data.group_column
-    for column in filter(None, (image, group, data.label_column)):
-        if column not in columns:
-            raise failure(
-                Reason.DATA_LAYOUT_INVALID,
-                f"{path.name} has no column {column!r}; columns found: {', '.join(columns) or 'none'}",
-            )
-    read = _reader(path, columns, data, known)
+    table = read_table(path)
+    image = column(table, data.image_column, ("image",), "imageColumn")
+    group = group_column(table, data)
+    read = _reader(table, data, known, {image, group})
     found: dict[Path, tuple[Row, set[str]]] = {}
-    missing = []
-    for number, row in enumerate(rows, start=2):
-        file = picture_in((path.parent, root), row[image] or "", root)
-        if file is None:
-            missing.append(f"line {number}: {row[image]!r}")
-        else:
-            _, labels = found.setdefault(file, (row, set()))
-            labels |= read(row, f"{path.name}, line {number}")
-    if missing:
-        raise failure(
-            Reason.DATA_LAYOUT_INVALID,
-            f"{path.name} names {len(missing)} pictures that are not in the data: {'; '.join(missing[:SHOWN])}",
-        )
+    for row, file in zip(table.rows, pictures(table, image, root), strict=True):
+        _, labels = found.setdefault(file, (row, set()))
+        labels |= read(row)
     known |= {label for _, labels in found.values() for label in labels}
     return [
-        SetSample(
-            row[image], ", ".join(sorted(labels)), file.read_bytes, row[group] if group else None, frozenset(labels)
-        )
+        SetSample(row.cells[image], ", ".join(sorted(labels)), file.read_bytes, group_of(row, group), frozenset(labels))
         for file, (row, labels) in found.items()
     ]
 
 
-def _reader(path: Path, columns: Sequence[str], data: Data, known: set[str]) -> Read:
-    """How this table tells labels. Raises RunError."""
-    column = data.label_column or next((name for name in LABEL_COLUMNS if name in columns), None)
-    if column is not None:
-        return lambda row, where: set(_split(row[column] or "", data.label_delimiter or DELIMITER))
-    others = [name for name in columns if name not in (data.image_column or "image", data.group_column)]
-    classes = [name for name in others if not data.classes or name in data.classes]
+def _reader(table: Table, data: Data, known: set[str], others: set[str | None]) -> Read:
+    """How this table tells labels; `others` are columns that say something else. Raises RunError."""
+    if data.label_column or column_called(table, LABEL_COLUMNS):
+        label = column(table, data.label_column, LABEL_COLUMNS, "labelColumn")
+        return lambda row: _listed(row.cells[label], data, row.place)
+    classes = [name for name in table.columns if name not in others and (not data.classes or name in data.classes)]
     if not classes:
         raise failure(
             Reason.DATA_LAYOUT_INVALID,
-            f"{path.name} has neither a column of labels nor columns of classes; columns found: {', '.join(columns)}",
+            f"{table.path.name} has neither a column of labels nor columns of classes; "
+            f"columns found: {', '.join(table.columns)}",
         )
     known |= set(classes)
-    return lambda row, where: {name for name in classes if _marked(row[name], name, where)}
+    return lambda row: {name for name in classes if _marked(row.cells[name], name, row.place)}
 
 
-def _split(text: str, delimiter: str) -> Iterator[str]:
-    return filter(None, (part.strip() for part in text.split(delimiter)))
+def _listed(text: str, data: Data, where: str) -> set[str]:
+    """The labels in one cell. Raises RunError when it has a delimiter that the spec does not name."""
+    labels = {part.strip() for part in text.split(data.label_delimiter or DELIMITER)} - {""}
+    if data.label_delimiter is None and any(map(OTHER_DELIMITERS.search, labels - set(data.classes))):
+        raise failure(
+            Reason.DATA_LAYOUT_INVALID,
+            f"{where}: {text!r} divides labels by another sign than a space, it seems; set spec.data.labelDelimiter to "
+            "that sign, or to ' ' where it belongs to the names. Of a list in brackets write the names alone",
+        )
+    return labels
 
 
-def _marked(value: str | None, column: str, where: str) -> bool:
+def _marked(value: str, name: str, where: str) -> bool:
     """Raises RunError."""
-    mark = MARKS.get((value or "").strip())
+    mark = MARKS.get(value)
     if mark is None:
         raise failure(
             Reason.DATA_LAYOUT_INVALID,
-            f"{where}: column {column!r} is {value!r}; the column of a class holds 0 or 1. If the labels stand in one "
+            f"{where}: column {name!r} is {value!r}; the column of a class holds 0 or 1. If the labels stand in one "
             "column, name it in spec.data.labelColumn; columns that are no classes are left out with spec.data.classes",
         )
     return mark

@@ -1,6 +1,5 @@
 """A folder becomes samples, by `spec.data.layout`. Each reader returns Parts and raises RunError; nothing is decoded here."""
 
-import csv
 import gzip
 import io
 import math
@@ -18,10 +17,16 @@ from autotrain_api.names import Reason
 from autotrain_api.trainingjob import LAYOUTS, Data
 from autotrain_trainer.data.fetch import CHUNK, failure
 from autotrain_trainer.data.samples import Parts, Sample
+from autotrain_trainer.data.tables import column, group_column, group_of, pictures, read_table
 from autotrain_trainer.failures import printable
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+TRAIN_NAMES = ("train", "training")
 VALIDATION_NAMES = ("validation", "valid", "val")
+TEST_NAMES = ("test", "testing")
+PART_NAMES = frozenset({*TRAIN_NAMES, *VALIDATION_NAMES, *TEST_NAMES})
+SURE_NAMES = frozenset({"train", *VALIDATION_NAMES})
+"""Written so, they are parts whatever lies in them."""
 SHOWN = 5
 """How many names a message lists."""
 IDX_UBYTE = 0x08
@@ -64,11 +69,10 @@ def natural(text: str) -> list[tuple[int, int, str]]:
 
 def descend(folder: Path, data: Data) -> Path:
     """Into the one folder that many archives wrap everything in, unless it is a part itself."""
-    named = {"train", *VALIDATION_NAMES}
     if any((folder / name).exists() for name in (data.train, data.validation, data.test) if name):
         return folder
     inside = [path for path in folder.iterdir() if not path.name.startswith((".", "__MACOSX"))]
-    if len(inside) == 1 and inside[0].is_dir() and inside[0].name not in named:
+    if len(inside) == 1 and inside[0].is_dir() and inside[0].name not in SURE_NAMES:
         below = [path for path in inside[0].iterdir() if path.is_dir() or path.suffix.lower() not in SUFFIXES]
         return descend(inside[0], data) if below else folder
     return folder
@@ -93,14 +97,11 @@ def part_of(root: Path, name: str, what: str, file: bool = False) -> Path:
 
 def image_folder(root: Path, data: Data) -> Parts:
     """train/<class>/*.jpg, validation/<class>/*.jpg; without a train folder the root itself holds the classes."""
-    train = part_of(root, data.train, "train") if data.train else root / "train"
-    if not train.is_dir():
-        train = root
-    validation = part_of(root, data.validation, "validation") if data.validation else None
-    if validation is None:
-        validation = next((root / name for name in VALIDATION_NAMES if (root / name).is_dir()), None)
+    train = part_of(root, data.train, "train") if data.train else _part_called(root, TRAIN_NAMES) or root
+    named = part_of(root, data.validation, "validation") if data.validation else None
+    validation = named or _part_called(root, VALIDATION_NAMES)
     test = part_of(root, data.test, "test") if data.test else None
-    others = {path.resolve() for path in (validation, test) if path is not None}
+    others = {path.resolve() for path in (validation, test, _part_called(root, TEST_NAMES)) if path is not None}
     parts = Parts(
         _class_folders(train, root, others),
         _class_folders(validation, root, set()) if validation else [],
@@ -112,6 +113,16 @@ def image_folder(root: Path, data: Data) -> Parts:
             f"no pictures in class folders below {train.relative_to(root.parent)}/ (layout ImageFolder)",
         )
     return parts
+
+
+def _part_called(root: Path, names: Sequence[str]) -> Path | None:
+    """The folder called so, in whatever case; among classes, one without folders in it is a class itself."""
+    folders = sorted(filter(_is_class, root.iterdir()), reverse=True)  # small letters come first
+    parts_only = all(folder.name.lower() in PART_NAMES for folder in folders)
+    called = (folder for name in names for folder in folders if folder.name.lower() == name)
+    return next(
+        (each for each in called if each.name in SURE_NAMES or parts_only or any(map(_is_class, each.iterdir()))), None
+    )
 
 
 def _class_folders(part: Path, root: Path, others: set[Path]) -> list[Sample]:
@@ -169,69 +180,24 @@ def _only_table(root: Path) -> Path:
 
 
 def _rows(path: Path, root: Path, data: Data) -> list[Sample]:
-    image, label, group = data.image_column or "image", data.label_column or "label", data.group_column
-    columns, rows = read_table(path)
-    for column in filter(None, (image, label, group)):
-        if column not in columns:
-            raise failure(
-                Reason.DATA_LAYOUT_INVALID,
-                f"{path.name} has no column {column!r}; columns found: {', '.join(columns) or 'none'}",
-            )
-    samples, missing = [], []
+    found = read_table(path)
+    image = column(found, data.image_column, ("image",), "imageColumn")
+    label = column(found, data.label_column, ("label",), "labelColumn")
+    group = group_column(found, data)
+    samples = []
     known: dict[Path, str] = {}
-    for number, row in enumerate(rows, start=2):
-        file_path = picture_in((path.parent, root), row[image] or "", root)
-        if file_path is None:
-            missing.append(f"line {number}: {row[image]!r}")
-        elif not (row[label] or "").strip():
-            raise failure(Reason.DATA_LAYOUT_INVALID, f"{path.name}, line {number}: the label is empty")
-        elif (first := known.setdefault(file_path, row[label].strip())) != row[label].strip():
+    for row, file in zip(found.rows, pictures(found, image, root), strict=True):
+        name, given = row.cells[image], row.cells[label]
+        if not given:
+            raise failure(Reason.DATA_LAYOUT_INVALID, f"{row.place}: the label is empty")
+        if (first := known.setdefault(file, given)) != given:
             raise failure(
                 Reason.DATA_LAYOUT_INVALID,
-                f"{path.name}, line {number}: {row[image]!r} is labelled {row[label].strip()!r} here and {first!r} before; "
+                f"{row.place}: {name!r} is labelled {given!r} here and {first!r} before; "
                 "pictures with several labels are for the task MultiLabelClassification",
             )
-        else:
-            samples.append(Sample(row[image], row[label].strip(), file_path.read_bytes, row[group] if group else None))
-    if missing:
-        raise failure(
-            Reason.DATA_LAYOUT_INVALID,
-            f"{path.name} names {len(missing)} pictures that are not in the data: {'; '.join(missing[:SHOWN])}",
-        )
+        samples.append(Sample(name, given, file.read_bytes, group_of(row, group)))
     return samples
-
-
-def read_table(path: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
-    """Column names and rows. Raises RunError."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns, rows = reader.fieldnames or [], list(reader)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise failure(Reason.DATA_LAYOUT_INVALID, f"{path.name} is not a table in UTF-8: {error}") from error
-    if len(set(columns)) != len(columns):
-        raise failure(
-            Reason.DATA_LAYOUT_INVALID, f"{path.name} names a column twice; columns found: {', '.join(columns)}"
-        )
-    if number := next((number for number, row in enumerate(rows, start=2) if None in row), None):
-        raise failure(
-            Reason.DATA_LAYOUT_INVALID,
-            f"{path.name}, line {number} has more than the {len(columns)} cells of the first line; quote cells with commas",
-        )
-    return columns, rows
-
-
-def picture_in(bases: Iterable[Path], name: str, root: Path) -> Path | None:
-    """The file called `name` in the first of the folders that has it, inside of the data."""
-    inside = root.resolve()
-    for base in bases:
-        try:
-            path = (base / name).resolve()
-            if name and path.is_relative_to(inside) and path.is_file():
-                return path
-        except (OSError, ValueError):  # no name of a file: too long, or with a null byte
-            continue
-    return None
 
 
 # --- Idx: the files of MNIST (http://yann.lecun.com/exdb/mnist)

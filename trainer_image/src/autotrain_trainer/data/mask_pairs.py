@@ -7,7 +7,7 @@ from typing import NamedTuple
 from autotrain_api.names import Reason
 from autotrain_api.trainingjob import Data
 from autotrain_trainer.data.fetch import failure
-from autotrain_trainer.data.layouts import SHOWN, SUFFIXES, VALIDATION_NAMES
+from autotrain_trainer.data.layouts import SHOWN, SUFFIXES, TEST_NAMES, TRAIN_NAMES, VALIDATION_NAMES
 
 PICTURE_FOLDERS = ("images", "image", "imgs", "img", "JPEGImages", "pictures")
 MASK_FOLDERS = ("masks", "mask", "labels", "annotations", "SegmentationClass")
@@ -28,16 +28,28 @@ class Pairs(NamedTuple):
 
 
 def find_pairs(root: Path, data: Data) -> Pairs:
-    """The parts that are named, or train/ and validation/, or everything. Raises RunError."""
-    train = _pairs_below(root, data.train or "train", data.train is not None)
-    if not train and data.train is None:
-        train = _pairs_below(root, "", True)
-    names = (data.validation,) if data.validation else VALIDATION_NAMES
-    validation = next(filter(None, (_pairs_below(root, name, data.validation is not None) for name in names)), [])
+    """The parts that are named, or train/ and validation/, or everything that is in no other part. Raises RunError."""
+    validation = _first_pairs(root, data.validation, VALIDATION_NAMES)
     test = _pairs_below(root, data.test, True) if data.test else []
+    train = _first_pairs(root, data.train, TRAIN_NAMES)
+    if not train and data.train is None:
+        others = {*validation, *test}
+        train = [pair for pair in _pairs_below(root, "", True) if pair not in others and not _is_test(pair, root)]
     if not train:
         raise failure(Reason.DATA_EMPTY, f"no pictures with masks below {root.name}/ (layout MaskPairs)")
     return Pairs(train, validation, test)
+
+
+def _is_test(pair: Pair, root: Path) -> bool:
+    """Whether it lies in images/test/ or the like, which nobody named."""
+    return not set(TEST_NAMES).isdisjoint(pair.picture.relative_to(root).parent.parts[:2])
+
+
+def _first_pairs(root: Path, named: str | None, usual: Iterable[str]) -> list[Pair]:
+    """Of the part that the spec names, or of the first usual one that is there."""
+    if named:
+        return _pairs_below(root, named, True)
+    return next(filter(None, (_pairs_below(root, name, False) for name in usual)), [])
 
 
 def _pairs_below(root: Path, part: str, wanted: bool) -> list[Pair]:

@@ -21,6 +21,8 @@ BACKGROUNDS = (BACKGROUND, "_background_")
 OBJECT = "object"
 """The class of masks that are only 0 and 255."""
 MOST_CLASSES = 255
+MOST_COLOURS = 4 * MOST_CLASSES
+"""More are not looked for: such masks are refused whatever else they hold."""
 NAME_FILES = ("classes.txt", "labelmap.txt", "class_dict.csv", "classes.csv")
 Mask = NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -83,12 +85,13 @@ def _text_name(line: str) -> Name:
 
 def class_map(masks: Sequence[Path], names: Sequence[Name], wanted: Sequence[str], root: Path) -> ClassMap:
     """By the names of the data, by the spec's, or by the values that occur. Raises RunError."""
-    values, colours = used_values(masks, root)
-    if names and any(name.colour is not None for name in names) and colours:
+    used, labels = used_values(masks, root), [name.label for name in names]
+    values, colours = used.values, used.painted | used.colours
+    if any(name.colour is not None for name in names) and (used.colours or _background_place(labels)):
         return _by_colour(names, colours)
-    if colours:
+    if used.colours:
         return _found_colours(colours, wanted)
-    labels = [name.label for name in names] or list(wanted)
+    labels = labels or list(wanted)
     if labels:
         return _by_position(with_background(labels), values)
     if _binary(values):
@@ -102,13 +105,21 @@ def class_map(masks: Sequence[Path], names: Sequence[Name], wanted: Sequence[str
 
 def with_background(labels: Sequence[str]) -> list[str]:
     """The background first, whether it is listed or not. Raises RunError when it stands elsewhere, or there are too many."""
-    lower = [label.lower() for label in labels]
-    if place := next((number for number, label in enumerate(lower) if label in BACKGROUNDS), 0):
+    if place := _background_place(labels):
         raise failure(Reason.DATA_LAYOUT_INVALID, f"the class {labels[place]!r} has to be the first, mask value 0")
-    found = list(labels) if lower[0] in BACKGROUNDS else [BACKGROUND, *labels]
+    found = list(labels) if _is_background(labels[0]) else [BACKGROUND, *labels]
     if len(found) > MOST_CLASSES:
         raise failure(Reason.DATA_LAYOUT_INVALID, f"{len(found)} classes; masks have room for {MOST_CLASSES}")
     return found
+
+
+def _is_background(label: str) -> bool:
+    return label.lower() in BACKGROUNDS
+
+
+def _background_place(labels: Sequence[str]) -> int:
+    """Where it stands; 0 also when it is not listed."""
+    return next((place for place, label in enumerate(labels) if _is_background(label)), 0)
 
 
 def _binary(values: dict[int, str]) -> bool:
@@ -133,13 +144,20 @@ def _places(found: dict[str, str]) -> str:
 
 
 def _by_colour(names: Sequence[Name], colours: dict[Colour, str]) -> ClassMap:
+    """The order of the names means nothing here, so the background moves to the front. Raises RunError."""
+    names = sorted(names, key=lambda name: not _is_background(name.label))
     classes = with_background([name.label for name in names])
     shift = len(classes) - len(names)
     known = {name.colour: position + shift for position, name in enumerate(names) if name.colour is not None}
     if shift:
         known.setdefault((0, 0, 0), 0)
     if unknown := {_hex(colour): name for colour, name in colours.items() if colour not in known}:
-        raise failure(Reason.DATA_LAYOUT_INVALID, f"masks have colours that no class has: {_places(unknown)}")
+        raise failure(
+            Reason.DATA_LAYOUT_INVALID,
+            f"masks have colours that no class has: {_places(unknown)}; "
+            f"the colours of the {len(classes)} classes are {', '.join(map(_hex, list(known)[:SHOWN]))}"
+            f"{' and others' if len(known) > SHOWN else ''}",
+        )
     return ClassMap(classes, {}, known)
 
 
@@ -169,49 +187,71 @@ class Used(NamedTuple):
 
     values: dict[int, str]
     """Of grey and palette masks"""
+    painted: dict[Colour, str]
+    """The same as they look: in the colours of the palette, or grey"""
     colours: dict[Colour, str]
+    """Of masks in colour"""
 
 
 def used_values(masks: Sequence[Path], root: Path) -> Used:
     """Every value and colour of the masks. Raises RunError."""
-    used = Used({}, {})
+    used = Used({}, {}, {})
     for path in masks:
         name = path.relative_to(root).as_posix()
         try:
-            pixels = _pixels(path, name)
+            pixels, palette = _pixels(path, name)
         except (MaskError, OSError) as error:
             raise failure(Reason.DATA_DAMAGED, str(error)) from error
         if pixels.ndim == 2:
+            shown = _codes(palette)
             for value in np.flatnonzero(np.bincount(pixels.ravel(), minlength=256)).tolist():
                 used.values.setdefault(value, name)
+                if len(used.painted) <= MOST_COLOURS:
+                    used.painted.setdefault(_colour(int(shown[value])), name)
         else:
             for code in np.unique(_codes(pixels)).tolist():
                 used.colours.setdefault(_colour(code), name)
-        if len(used.colours) > 4 * MOST_CLASSES:
+        if len(used.colours) > MOST_COLOURS:
             break
     return used
 
 
-def _pixels(path: Path, name: str) -> NDArray[np.uint8]:
-    """uint8 [height, width] of values, or [height, width, 3] of colours. Raises MaskError, OSError."""
+class Pixels(NamedTuple):
+    levels: NDArray[np.uint8]
+    """[height, width] of values, or [height, width, 3] of colours"""
+    palette: NDArray[np.uint8]
+    """[256, 3], the colour that each value is shown in; grey where the file has none"""
+
+
+def _pixels(path: Path, name: str) -> Pixels:
+    """Raises MaskError, OSError."""
     try:
         with Image.open(path) as image:
             image.load()
             levels = np.asarray(image.convert("L") if image.mode == "1" else image)
             pixels = np.asarray(image.convert("RGB")) if levels.ndim == 3 else levels
+            palette = _palette(image)
     except (ValueError, SyntaxError, EOFError, OSError) as error:
         raise MaskError(f"{name} does not open as a mask: {error}") from error
     if pixels.dtype != np.uint8:
         if pixels.min() < 0 or pixels.max() > IGNORE:
             raise MaskError(f"{name}: a mask's values are 0 to {IGNORE}; found {pixels.min()} to {pixels.max()}")
-        return pixels.astype(np.uint8)
+        pixels = pixels.astype(np.uint8)
     if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
-        return np.ascontiguousarray(pixels[..., 0])
-    return pixels
+        pixels = np.ascontiguousarray(pixels[..., 0])
+    return Pixels(pixels, palette)
+
+
+def _palette(image: Image.Image) -> NDArray[np.uint8]:
+    """See Pixels. A palette may have fewer than 256 colours: the others are black."""
+    listed = image.getpalette("RGB") if image.mode == "P" else None
+    if listed is None:
+        return np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+    return np.array((listed + [0] * 768)[:768], np.uint8).reshape(256, 3)
 
 
 def _codes(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
-    """[height, width, 3] -> one number for each colour."""
+    """uint8 [..., 3] -> one number for each colour."""
     parts = pixels.astype(np.uint32)
     return np.asarray(parts[..., 0] << 16 | parts[..., 1] << 8 | parts[..., 2])
 
@@ -222,9 +262,9 @@ def _colour(code: int) -> Colour:
 
 def read_mask(path: Path, mapping: ClassMap, root: Path) -> Mask:
     """Positions of classes. Raises MaskError, OSError."""
-    pixels = _pixels(path, path.relative_to(root).as_posix())
+    pixels, palette = _pixels(path, path.relative_to(root).as_posix())
     if mapping.colours:
-        codes = _codes(pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2))
+        codes = _codes(pixels) if pixels.ndim == 3 else _codes(palette)[pixels]
         found = np.full(codes.shape, IGNORE, np.uint8)
         for colour, position in mapping.colours.items():
             found[codes == (colour[0] << 16 | colour[1] << 8 | colour[2])] = position

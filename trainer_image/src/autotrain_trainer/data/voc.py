@@ -8,8 +8,9 @@ from autotrain_api.names import Reason
 from autotrain_api.trainingjob import Data
 from autotrain_trainer.data.boxes import BoxSample, MarkedBox, box_sample, refuse_missing
 from autotrain_trainer.data.fetch import failure
-from autotrain_trainer.data.layouts import SUFFIXES, VALIDATION_NAMES, hidden, part_of, picture_in
+from autotrain_trainer.data.layouts import SUFFIXES, TEST_NAMES, TRAIN_NAMES, VALIDATION_NAMES, hidden, part_of
 from autotrain_trainer.data.samples import Parts
+from autotrain_trainer.data.tables import picture_in
 from autotrain_trainer.failures import printable
 
 LISTS = Path("ImageSets/Main")
@@ -17,17 +18,17 @@ LISTS = Path("ImageSets/Main")
 
 def voc(root: Path, data: Data) -> Parts:
     """ImageSets/Main/train.txt with Annotations and JPEGImages, or folders with XML files. Raises RunError."""
-    train = _place(root, data.train, "train") or _first(root, ("train",)) or root
+    train = _place(root, data.train, "train") or _first(root, TRAIN_NAMES) or root
     validation = _place(root, data.validation, "validation")
     if validation is None and not data.train:
         validation = _first(root, VALIDATION_NAMES)
     test = _place(root, data.test, "test")
-    others = [path for path in (validation, test) if path is not None and path.is_dir()]
-    parts = Parts(
-        _samples(train, root, others),
-        _samples(validation, root, []) if validation else [],
-        _samples(test, root, []) if test else [],
-    )
+    validation_files, test_files = (_files(part, root) if part else [] for part in (validation, test))
+    others = {*validation_files, *test_files} if train.is_dir() else set()
+    if not data.train:
+        others |= {file for name in TEST_NAMES for file in _files(root / name, root)}
+    train_files = [file for file in _files(train, root) if file not in others]
+    parts = Parts(*(_samples(files, root) for files in (train_files, validation_files, test_files)))
     if not parts.train:
         raise failure(Reason.DATA_EMPTY, f"no XML files below {train.relative_to(root.parent)} (layout Voc)")
     return parts
@@ -52,12 +53,14 @@ def _first(root: Path, names: Iterable[str]) -> Path | None:
     return None
 
 
-def _samples(part: Path, root: Path, others: list[Path]) -> list[BoxSample]:
+def _files(part: Path, root: Path) -> list[Path]:
+    """XML files of the pictures that a list names, or below a folder. Raises RunError."""
     if part.is_file():
-        files = _listed(part, root)
-    else:
-        found = (path for path in sorted(part.rglob("*.xml")) if not hidden(path.relative_to(root)))
-        files = [path for path in found if not any(path.is_relative_to(other) for other in others)]
+        return _listed(part, root)
+    return [path for path in sorted(part.rglob("*.xml")) if not hidden(path.relative_to(root))]
+
+
+def _samples(files: Iterable[Path], root: Path) -> list[BoxSample]:
     samples, missing = [], []
     for file in files:
         picture, boxes = read_voc(file, root)
@@ -71,10 +74,10 @@ def _samples(part: Path, root: Path, others: list[Path]) -> list[BoxSample]:
 
 
 def _listed(part: Path, root: Path) -> list[Path]:
-    """XML files of the pictures that a list names; only its first column counts. Raises RunError."""
-    words = [line.split() for line in part.read_text(encoding="utf-8", errors="replace").splitlines()]
-    files = [root / "Annotations" / f"{line[0]}.xml" for line in words if line]
-    if lost := [file.stem for file in files if not file.is_file()]:
+    """XML files of the pictures that a list names. Raises RunError."""
+    lines = part.read_text(encoding="utf-8", errors="replace").splitlines()
+    files = [_annotation(line.strip(), root / "Annotations") for line in lines if line.strip()]
+    if lost := [file.stem for file in files if not _is_file(file)]:
         raise failure(
             Reason.DATA_LAYOUT_INVALID,
             f"{part.relative_to(root).as_posix()} names {len(lost)} pictures without a file in Annotations: {lost[0]!r}",
@@ -82,12 +85,25 @@ def _listed(part: Path, root: Path) -> list[Path]:
     return files
 
 
+def _annotation(line: str, folder: Path) -> Path:
+    """Of a name that may have spaces, else of the first column: only that counts."""
+    whole, first = (folder / f"{name}.xml" for name in (line, line.split()[0]))
+    return whole if _is_file(whole) else first
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a line that is too long for a name
+        return False
+
+
 def read_voc(file: Path, root: Path) -> tuple[Path | None, list[MarkedBox]]:
     """The picture (None when it is not there) and its boxes; VOC counts pixels from 1. Raises RunError."""
     place = printable(file.relative_to(root).as_posix())
     try:
         tree = ElementTree.parse(file).getroot()  # noqa: S314 - expat itself refuses entity bombs
-    except (ElementTree.ParseError, OSError, ValueError) as error:
+    except (ElementTree.ParseError, OSError, ValueError, LookupError) as error:
         raise failure(Reason.DATA_LAYOUT_INVALID, f"{place} is not an XML file: {error}") from error
     boxes = [_box(entry, f"{place}, object[{position}]") for position, entry in enumerate(tree.findall("object"))]
     names = [tree.findtext("filename", "").strip(), *(file.stem + suffix for suffix in sorted(SUFFIXES))]

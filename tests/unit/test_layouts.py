@@ -209,7 +209,9 @@ def test_an_end_that_two_rows_have_is_no_picture(tmp_path, first):
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
-@pytest.mark.parametrize("columns", ["image,label,who", "Image, LABEL ,Who", '"IMAGE",Label,"wHo"', "image,label,who,,"])
+@pytest.mark.parametrize(
+    "columns", ["image,label,who", "Image, LABEL ,Who", '"IMAGE",Label,"wHo"', "image,label,who,,"]
+)
 def test_columns_have_any_capitals_and_delimiters(tmp_path, columns, delimiter):
     text = f"\n{columns}\n\npictures/1.jpg , a, anna\n,,\npictures/2.jpg,b\n".replace(",", delimiter)
 

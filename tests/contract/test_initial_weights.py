@@ -89,6 +89,16 @@ def test_what_does_not_fit_is_named(tmp_path):
         assert words in str(caught.value)
 
 
+def test_the_log_names_everything_that_does_not_fit(tmp_path, caplog):
+    other = made("test_vit").state_dict()
+
+    with pytest.raises(RunError, match=r", \.\.\."):
+        load(made("test_resnet"), written(tmp_path / "w.safetensors", other), "test_resnet")
+
+    assert all(name in caplog.text for name in other if not name.startswith("head."))
+    assert all(name in caplog.text for name, _ in made("test_resnet").named_parameters() if not name.startswith("fc."))
+
+
 def test_what_fits_is_taken_where_that_is_allowed(tmp_path):
     given = made("test_resnet")
     path = written(tmp_path / "w.safetensors", damaged(given.state_dict()))

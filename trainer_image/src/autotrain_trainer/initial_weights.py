@@ -3,6 +3,7 @@
 The file may be timm's own, a bundle's weights.safetensors of any task, or a checkpoint whose names have one of PREFIXES.
 """
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +23,8 @@ PREFIXES = ("", "backbone.", "network.encoder.model.", "backbone.body.", "module
 COUNTERS = "num_batches_tracked"
 """Batch normalisation counts its steps; weights of other programs often do not say how many there were."""
 SHOWN = 5
+"""How many names of a kind a message lists; the log has all."""
+log = logging.getLogger(__name__)
 
 
 class Match(NamedTuple):
@@ -34,15 +37,15 @@ class Match(NamedTuple):
     misshapen: list[str]
     """With both shapes."""
 
-    def problems(self) -> str:
-        """In words; empty when everything fits."""
+    def problems(self, shown: int | None = None) -> str:
+        """In words, with so many names of each kind; empty when everything fits."""
         told = (
             ("are missing", self.missing),
             ("are not known", self.unexpected),
             ("have another shape", self.misshapen),
         )
         return "; ".join(
-            f"{len(found)} {what}: {', '.join(found[:SHOWN])}{', ...' if len(found) > SHOWN else ''}"
+            f"{len(found)} {what}: {', '.join(found[:shown])}{', ...' if shown and found[shown:] else ''}"
             for what, found in told
             if found
         )
@@ -65,7 +68,9 @@ def load_initial(backbone: nn.Module, run: RunConfig, work: Path, report: Report
         raise RunError(Stage.MODEL, Reason.INITIAL_WEIGHTS_MISMATCH, message) from error
     whole: nn.Module = timm.create_model(run.recipe.model.backbone, pretrained=False)
     match = match_tensors(given, backbone.state_dict(), whole.state_dict(), classifiers_of(whole))
-    problems = match.problems()
+    problems = match.problems(SHOWN)
+    if problems:
+        log.warning("%s against %s: %s", wanted.uri, run.recipe.model.backbone, match.problems())
     if problems and (wanted.strict is not False or not match.tensors):
         message = f"{wanted.uri} does not fit {run.recipe.model.backbone!r}: {problems}"
         raise RunError(Stage.MODEL, Reason.INITIAL_WEIGHTS_MISMATCH, message)

@@ -75,7 +75,7 @@ class World:
             self.requeue_after = step.requeue_after
             before = self.obj.get("status")
             self.obj["status"] = step.status.to_dict()
-            changed = [self._carry_out(action) for action in step.actions]
+            changed = [self._carry_out(action) for action in (*step.training, *step.serving)]
             if not any(changed) and before == self.obj["status"]:
                 return self
         raise AssertionError(f"no rest after {MOST_PASSES} passes: {self.obj['status']}")

@@ -54,8 +54,8 @@ def test_defaults_show_in_the_object(api: Cluster):
 
 @pytest.mark.parametrize(
     ("path", "value"),
-    [("uri", "pvc://elsewhere"), ("storage", {"size": "20Gi"})],
-    ids=["the place of the models", "their storage"],
+    [("uri", "pvc://elsewhere"), ("storage", {"size": "20Gi"}), ("reclaim", "Delete")],
+    ids=["the place of the models", "their storage", "their end"],
 )
 def test_output_cannot_be_changed(api: Cluster, namespace: str, path: str, value: object):
     api.kubectl("-n", namespace, "create", "-f", "-", input=json.dumps(SMALLEST))

@@ -114,3 +114,52 @@ async def test_a_refusal_by_quota_is_told_and_tried_again(world: World, operator
     assert tries < 10
     assert said(status, condition)[0] == "True"
     assert status.failure is None
+
+
+@pytest.mark.minicluster
+async def test_what_answers_is_kept_up_while_training_is_refused(world: World, operator: Operator):
+    await world.apply()
+    await world.ready()
+    told = 'jobs "flowers" is forbidden: exceeded quota: small, requested: count=1, used: count=1'
+    world.mini.faults.add(Fault(verbs=("create",), resource="jobs", error=ApiError(403, "Forbidden", told)))
+    await world.edit(training={"epochs": 7}, serving={"replicas": 2})
+
+    async def scaled() -> bool:
+        return bool((await world.get("Deployment"))["spec"]["replicas"] == 2)
+
+    await world.until(scaled, "two replicas")
+    await world.condition("Trained", "Unknown", "QuotaExceeded")
+    await world.delete("Service")
+
+    async def again() -> bool:
+        return await world.names_of("Service") == ["flowers"]
+
+    await world.until(again, "the service")
+    world.mini.faults.clear()
+    await world.ready()
+
+
+@pytest.mark.minicluster
+async def test_a_refusal_that_reads_otherwise_with_every_try_is_not_tried_more_often(world: World, operator: Operator):
+    tries = [
+        Fault(
+            verbs=("create",), resource="jobs", skip=n, times=1, error=ApiError(403, "Forbidden", f"denied, try {n};")
+        )
+        for n in range(100)
+    ]
+    for fault in tries:
+        world.mini.faults.add(fault)
+    await world.apply()
+    for number in range(3):
+        words = f"denied, try {number};"
+
+        async def is_told(words: str = words) -> bool:
+            return any(words in condition.message for condition in (await world.status()).conditions)
+
+        await world.until(is_told, words)
+        operator.put_forward(11)
+        await world.annotate(look=str(number))
+
+    assert tries[0].met < 10
+    world.mini.faults.clear()
+    await world.ready()

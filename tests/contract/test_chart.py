@@ -2,6 +2,8 @@
 
 import runpy
 import subprocess
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import yaml
@@ -266,6 +268,35 @@ def test_without_rights_on_the_cluster_nothing_of_the_cluster_is_asked_for():
 
     assert kinds == {"ServiceAccount", "Role", "RoleBinding", "Deployment"}
     assert without_rights == {"ServiceAccount", "Deployment"}
+
+
+# --- names that look like numbers
+
+TEXTS = {"name", "namespace", "serviceAccountName", "priorityClassName", "app.kubernetes.io/instance", "value"}
+
+
+def texts(part: Any) -> Iterator[Any]:
+    """Everything that has to be text."""
+    if isinstance(part, dict):
+        yield from (value for key, value in part.items() if key in TEXTS and not isinstance(value, dict))
+    for below in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        yield from texts(below)
+
+
+@pytest.mark.parametrize("watched", ["[]", '["1e3", "123", "0x7"]'])
+def test_names_that_look_like_numbers_stay_names(watched: str):
+    names = "--set-string=priorityClassName=5,serviceAccount.name=77,fullnameOverride=true"
+    options = ("--namespace=123", "--set=crds.install=false", names, f"--set-json=watchNamespaces={watched}")
+
+    found = list(texts([*render(*options), *render_test(*options)]))
+    assert [value for value in found if not isinstance(value, str)] == []
+    assert {"123", "5", "77", "true"} <= set(found)
+
+
+def test_no_list_of_namespaces_is_all_of_them():
+    without = "--set=watchNamespaces=null"
+
+    assert [*render(without), *render_test(without)] == [*render(), *render_test()]
 
 
 # --- helm test

@@ -10,6 +10,9 @@ from pydantic import BaseModel
 from autotrain_api import names
 from autotrain_api.status import Status
 from autotrain_api.trainingjob import Spec
+from contract.verdicts import BAD, GOOD, Case
+from minicluster import schema as structural
+from minicluster import shaping
 
 ROOT = Path(__file__).parents[2]
 CRD = yaml.safe_load((ROOT / "crds/trainingjobs.autotrain.dev.yaml").read_text())
@@ -128,6 +131,45 @@ def test_strings_lists_and_maps_of_the_spec_are_bounded():
         return "additionalProperties" in schema and "maxProperties" not in schema
 
     assert [path for path, schema in every(PROPERTIES["spec"], "spec") if unbounded(schema)] == []
+
+
+def refused_at(case: Case, old: dict[str, Any] | None = None) -> list[str]:
+    """The places in the spec that the CRD has something against."""
+    schema, item = VERSION["schema"]["openAPIV3Schema"], case.build()
+    unknown = [path for path in shaping.unknown_fields(item, schema) if path.startswith("spec")]
+    return unknown + [error.field for error in structural.errors(schema, stored(case), old)]
+
+
+def stored(case: Case) -> dict[str, Any]:
+    """The object with its defaults."""
+    item: dict[str, Any] = shaping.with_defaults(case.build(), VERSION["schema"]["openAPIV3Schema"])
+    return item
+
+
+@pytest.mark.parametrize("case", GOOD, ids=lambda case: case.title)
+def test_the_crd_takes(case: Case):
+    assert refused_at(case) == []
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in BAD if str(case.refused_at).startswith("spec")], ids=lambda case: case.title
+)
+def test_the_crd_refuses_and_names_the_place(case: Case):
+    found = refused_at(case)
+
+    assert any(path.startswith(str(case.refused_at)) for path in found), found
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [({"reclaim": "Delete"}, {}), ({}, {"reclaim": "Delete"}), ({"reclaim": "Delete"}, {"reclaim": "Retain"})],
+    ids=["taken away", "added", "changed"],
+)
+def test_what_becomes_of_the_models_is_settled_when_they_get_their_place(before: dict[str, Any], after: dict[str, Any]):
+    old, new = (Case("", {"spec.output": output}, None) for output in (before, after))
+
+    assert refused_at(old, stored(old)) == []
+    assert refused_at(new, stored(old)) == ["spec.output.reclaim"]
 
 
 def test_names_are_the_contract_s():

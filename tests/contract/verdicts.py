@@ -101,6 +101,12 @@ GOOD = [
     Case("no batching at all", {"spec.serving.batching": {"maxSize": 1, "maxDelayMilliseconds": 0}}, None),
     Case("other words for classes", {"spec.serving.postprocessing.labels": {"n01440764": "tench"}}, None),
     Case("a body limit as a number", {"spec.serving.limits.maxBodyBytes": 1048576}, None),
+    Case("names that say nothing", {"spec.compute": {"priorityClassName": "", "serviceAccountName": ""}}, None),
+    Case(
+        "labels of every form", {"spec.compute.labels": {"a": "", "example.org/A_b.c": "A-1.b_c", "x" * 63: "1"}}, None
+    ),
+    Case("a node by its labels", {"spec.serving.nodeSelector": {f"{'a' * 253}/zone": "x" * 63}}, None),
+    Case("annotations of any text", {"spec.serving.annotations": {"Example.org/note": "ü, and more\n"}}, None),
 ]
 
 BAD = [
@@ -178,5 +184,45 @@ BAD = [
     ),
     Case("answers without a class", {"spec.serving.postprocessing.topK": 0}, "spec.serving.postprocessing.topK"),
     Case("a wrong kind of list", {"spec.compute.tolerations": {"key": "a"}}, "spec.compute.tolerations"),
+    *(
+        Case(
+            f"functions of {name!r}",
+            {"spec.functions.configMapRef": {"name": name}},
+            "spec.functions.configMapRef.name",
+        )
+        for name in ("../../kube-system/configmaps/coredns", "%2e%2e", "..", "", "own?limit=1", "Own")
+    ),
+    Case(
+        "functions under a path",
+        {"spec.functions.configMapRef": {"name": "own", "key": "../a.py"}},
+        "spec.functions.configMapRef.key",
+    ),
+    Case(
+        "functions that serve under no key",
+        {"spec.functions.configMapRef": {"name": "own", "servingKey": ""}},
+        "spec.functions.configMapRef.servingKey",
+    ),
+    Case("a claim with half an address", {"spec.data.uri": "pvc://[x"}, "spec.data.uri"),
+    Case("a claim with a sign that is two", {"spec.data.uri": "pvc://data\u2100set"}, "spec.data.uri"),
+    Case("weights on no claim", {"spec.model.initialWeights": {"uri": "pvc:///a"}}, "spec.model.initialWeights.uri"),
+    Case("models on a claim that cannot be", {"spec.output.uri": "pvc://my_models"}, "spec.output.uri"),
+    Case("a storage class by a path", {"spec.output.storage.storageClassName": "a/b"}, "spec.output.storage"),
+    *(
+        Case(f"{field} by a path", {f"spec.compute.{field}": "a/b"}, f"spec.compute.{field}")
+        for field in ("priorityClassName", "runtimeClassName", "serviceAccountName")
+    ),
+    Case(
+        "a pull secret by a path",
+        {"spec.compute.imagePullSecrets": [{"name": "../a"}]},
+        "spec.compute.imagePullSecrets",
+    ),
+    Case(
+        "a variable from a key that cannot be",
+        {"spec.serving.env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "a", "key": "b c"}}}]},
+        "spec.serving.env",
+    ),
+    Case("a label with an umlaut", {"spec.compute.labels": {"team": "Grün"}}, "spec.compute.labels"),
+    Case("a label that ends in a dash", {"spec.serving.labels": {"team": "a-"}}, "spec.serving.labels"),
+    Case("a node's label with a space", {"spec.compute.nodeSelector": {"pool": "a b"}}, "spec.compute.nodeSelector"),
 ]
 CASES = GOOD + BAD

@@ -306,6 +306,15 @@ def test_a_refusal_reads_the_same_with_every_try() -> None:
     assert 'pods "digits-v1-5115ed6e8a-1-*"' in waiting.refused(tries[0]).message
 
 
+def test_several_refused_fields_read_the_same_in_any_order() -> None:
+    rule = "a valid label must be 63 characters or less (e.g. 'MyValue', or 'my', regex is '([a-z][-a-z]*)?[a-z]')"
+    wrong = [f'spec.template.labels: Invalid value: "{value}": {rule}' for value in ("Größe", "日本", "a b")]
+    tries = [f'Job.batch "a" is invalid: [{", ".join(order)}]' for order in itertools.permutations(wrong)]
+
+    assert len({waiting.refused(one) for one in tries}) == 1
+    assert waiting.refused(tries[0]).message in {one[: waiting.MESSAGE_LENGTH] for one in tries}
+
+
 def test_a_refused_child_is_an_event_told_once() -> None:
     world = World().settle()
     before = world.status

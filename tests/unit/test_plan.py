@@ -39,9 +39,9 @@ def test_a_job_is_held_until_its_configuration_is_there() -> None:
     job["spec"]["suspend"], world.seen.config_maps = True, frozenset()
     step = plan.next_step(world.obj, world.seen, SETTINGS, world.now)
 
-    assert isinstance(step.actions[0], Create)
-    assert step.actions[0].body["kind"] == "ConfigMap"
-    assert step.actions[1:] == (Amend(job, {"suspend": False}),)
+    assert isinstance(step.training[0], Create)
+    assert step.training[0].body["kind"] == "ConfigMap"
+    assert step.training[1:] == (Amend(job, {"suspend": False}),)
 
 
 def test_the_whole_life_ends_in_ready() -> None:
@@ -278,6 +278,39 @@ def test_after_a_failed_rollout_the_retry_annotation_tries_again() -> None:
     assert world.jobs_created() == 3
 
 
+def test_a_model_that_never_ran_is_not_the_last_good_one() -> None:
+    world = served()
+    first = world.revision
+    world.edit(serving={"replicas": 0}).rolls_out().edit(training={"epochs": 3}).trains().rolls_out()
+    assert world.status.serving.revision == first
+    assert world.condition("Available") == ("False", Reason.NOT_SERVING)
+    assert "spec.serving.replicas is 0" in world.message("RolledOut")
+    world.deployment["status"]["conditions"] = [{"type": "Progressing", "reason": "NewReplicaSetAvailable"}]
+    world.edit(serving={"replicas": 1})
+    world.deployment["status"] |= {"observedGeneration": world.deployment["metadata"]["generation"], "replicas": 1}
+    world.pods_say(Reason.GOLDEN_MISMATCH, "golden scores differ")
+
+    assert world.served == first
+    world.rolls_out()
+    assert world.condition("RolledOut") == ("False", Reason.ROLLED_BACK)
+    assert "golden scores differ" in world.message("RolledOut")
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_corrected_rollout_is_on_its_way_again(earlier: bool) -> None:
+    world = served().edit(training={"epochs": 3}).trains() if earlier else World().settle().trains()
+    world.rollout_stands_still(ready=int(earlier))
+    assert world.condition("Stalled")[0] == "True"
+    world.wait(5).edit(serving={"image": "server:2"})
+    world.deployment["status"] |= {"observedGeneration": world.deployment["metadata"]["generation"]}
+    world.settle()
+
+    assert world.served == world.revision
+    assert world.condition("Stalled") == ("False", Reason.PROGRESSING)
+    assert world.status.phase == "RollingOut"
+    assert world.status.failure is None
+
+
 def test_a_first_rollout_that_is_late_may_still_succeed() -> None:
     world = World().settle().trains().rollout_stands_still()
     assert world.status.phase == "Failed"
@@ -345,6 +378,27 @@ def test_disabling_serving_takes_the_children_away() -> None:
     world = served().edit(serving={"enabled": False})
 
     assert (world.seen.deployment, world.seen.service, world.seen.budget) == (None, None, None)
+
+
+@pytest.mark.parametrize("kind", ["deployment", "service", "budget"])
+def test_disabled_serving_leaves_the_children_of_somebody_else(kind: str) -> None:
+    world = World(serving={"enabled": False})
+    child = {"kind": kind.title(), "metadata": {"name": "flowers", "uid": "x", "labels": {}}, "spec": {}}
+    setattr(world.seen, kind, child)
+    world.settle().trains()
+
+    assert getattr(world.seen, kind) is child
+
+
+@pytest.mark.parametrize(
+    ("modes", "replicas", "most"),
+    [(["ReadWriteOnce"], 2, "100%"), (["ReadWriteOnce"], 1, 1), (["ReadWriteMany"], 2, 1)],
+)
+def test_pods_that_stay_together_may_leave_together(modes: list[str], replicas: int, most: object) -> None:
+    world = World(output={"storage": {"accessModes": modes}}, serving={"replicas": replicas}).settle().trains()
+
+    assert world.seen.budget is not None
+    assert world.seen.budget["spec"]["maxUnavailable"] == most
 
 
 @pytest.mark.parametrize("kind", ["deployment", "service", "budget", "claim"])

@@ -71,12 +71,12 @@ def test_an_attempt_s_configuration_holds_the_functions() -> None:
     world = World(**LEARNED, serving={"postprocessing": {"function": "rename", "args": {"a": 1}}})
     world.seen.functions = {"data": {"a.py": "training", "b.py": "serving"}}
     first = plan.next_step(world.obj, world.seen, SETTINGS, world.now)
-    [job] = [action.body for action in first.actions if isinstance(action, Create) and action.body["kind"] == "Job"]
+    [job] = [action.body for action in first.training if isinstance(action, Create) and action.body["kind"] == "Job"]
     world.obj["status"] = first.status.to_dict()
     world.seen.jobs = [job | {"metadata": job["metadata"] | {"uid": "u", "creationTimestamp": "2026-01-01T12:00:00Z"}}]
     step = plan.next_step(world.obj, world.seen, SETTINGS, world.now)
     [made] = [
-        action.body for action in step.actions if isinstance(action, Create) and action.body["kind"] == "ConfigMap"
+        action.body for action in step.training if isinstance(action, Create) and action.body["kind"] == "ConfigMap"
     ]
     run = yaml.safe_load(made["data"]["run.yaml"])
 

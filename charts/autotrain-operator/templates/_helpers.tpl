@@ -21,7 +21,7 @@
 {{/* Labels that never change, for selectors. */}}
 {{- define "autotrain.selector" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "autotrain.labels" -}}
@@ -48,7 +48,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 
 {{/* The namespace of `helm test`'s TrainingJob: the release's own if it is watched, or else the first that is. */}}
 {{- define "autotrain.testNamespace" -}}
-{{- $watched := .Values.watchNamespaces -}}
+{{- $watched := default list .Values.watchNamespaces -}}
 {{- ternary .Release.Namespace (first (append $watched .Release.Namespace)) (or (empty $watched) (has .Release.Namespace $watched)) -}}
 {{- end -}}
 

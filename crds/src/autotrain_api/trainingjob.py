@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from autotrain_api.base import Api, Fraction, Name, Quantity, Text
+from autotrain_api.base import Api, DataKey, Fraction, Name, ObjectName, OptionalName, Quantity, Text
 from autotrain_api.pods import PodSettings
 
 Task = Literal["Classification", "MultiLabelClassification", "ObjectDetection", "Segmentation"]
@@ -36,13 +36,12 @@ DataPart = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 ClassName = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 Percent = Annotated[float, Field(ge=0, lt=1)]
 FunctionName = Annotated[str, StringConstraints(min_length=1, max_length=253)]
-DataUri = Annotated[str, StringConstraints(pattern=r"^(https?|s3|gs|hf|pvc|file)://.+$", max_length=2048)]
+CLAIM = r"pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?"
+DataUri = Annotated[str, StringConstraints(pattern=rf"^((https?|s3|gs|hf|file)://.+|{CLAIM}(/.*)?)$", max_length=2048)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$", max_length=64)]
 POLICY_PATTERN = r"^(Default|None|(rand|augmix|originalr?|v0r?|3a)(-[A-Za-z]+[0-9.]*)*)$"
-ObjectName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
-OutputUri = Annotated[
-    str, StringConstraints(pattern=r"^(pvc|s3|gs)://[a-z0-9]([-a-z0-9._]*[a-z0-9])?(/.*)?$", max_length=2048)
-]
+BUCKET = r"(s3|gs)://[a-z0-9]([-a-z0-9._]*[a-z0-9])?"
+OutputUri = Annotated[str, StringConstraints(pattern=rf"^({CLAIM}|{BUCKET})(/.*)?$", max_length=2048)]
 
 
 class FunctionCall(Api):
@@ -178,7 +177,7 @@ class Policy(Api):
 
 class Storage(Api):
     size: Quantity = "10Gi"
-    storage_class_name: Name = ""
+    storage_class_name: OptionalName = ""
     access_modes: Annotated[
         list[Literal["ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany"]], Field(min_length=1, max_length=3)
     ] = ["ReadWriteOnce"]
@@ -250,9 +249,9 @@ class Serving(PodSettings):
 class FunctionsReference(Api):
     """A key of a ConfigMap that holds Python; `servingKey` is what serving pods carry, when that is another."""
 
-    name: Name
-    key: Name | None = None
-    serving_key: Name | None = None
+    name: ObjectName
+    key: DataKey | None = None
+    serving_key: DataKey | None = None
 
 
 class Functions(Api):

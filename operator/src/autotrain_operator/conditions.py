@@ -44,6 +44,8 @@ class View:
     serving: Serving = field(default=Serving("Nothing"))
     served: str = ""
     """The revision that answers, or answered last."""
+    rollout_failed: bool = False
+    """The record's rollout, in the form that the spec gives it now."""
     rolled_back: bool = False
 
     @property
@@ -143,7 +145,7 @@ def stalled(view: View) -> Said:
     if view.blocked is not None and view.blocked.reason == Reason.NAME_CONFLICT:
         return Said("True", view.blocked.reason, str(view.blocked))
     failure = view.record.failure
-    rollout_failed = view.record.rollout == "Failed" and view.serving.state not in ("Disabled", "Complete")
+    rollout_failed = view.rollout_failed and view.serving.state not in ("Disabled", "Complete")
     if view.record.trained == "Failed" or view.record.gate == "Refused" or rollout_failed or view.rolled_back:
         reason = failure.reason if failure else view.record.reason
         return Said("True", reason, sentences(failure.message, failure.hint) if failure else "")
@@ -224,4 +226,10 @@ def failure_of(view: View) -> Failure | None:
         return Failure(stage=Stage.PENDING, reason=waiting.reason, message=waiting.message, hint=waiting.hint)
     if view.record.failure is None and view.serving.state == "Failing":
         return Failure(stage=Stage.ROLLOUT, reason=view.serving.reason, message=view.serving.message)
-    return view.record.failure
+    return view.record.failure if _of_now(view) else None
+
+
+def _of_now(view: View) -> bool:
+    """A rollout's failure is over where another form of the revision is on its way."""
+    failure = view.record.failure
+    return failure is None or failure.stage != Stage.ROLLOUT or view.rollout_failed

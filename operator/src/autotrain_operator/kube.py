@@ -5,6 +5,7 @@ Kinds and verbs are in `Kube`; retries, decisions and manifests are not here.
 
 import json
 import os
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -33,6 +34,8 @@ PATHS = {
     "Event": ("/api/v1", "events"),
 }
 """Kind -> API prefix and plural."""
+STEP = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+"""What can be the name of an object: it means itself in a URL's path, and nothing else."""
 
 
 class KubeError(Exception):
@@ -53,6 +56,14 @@ class ConflictError(KubeError):
 
 class RefusedError(KubeError):
     """400, 403, 422: trying the same again cannot help (invalid, forbidden, quota, Pod Security)."""
+
+
+class UnfitNameError(RefusedError):
+    """A name that no object can have, and that could lead a path elsewhere: nothing was asked of the API."""
+
+    def __init__(self, what: str, name: str) -> None:
+        allowed = "lower-case letters and digits, with '-' and '.' between them"
+        super().__init__(422, "Invalid", f"{what} {name!r} is no name: that is {allowed}; correct it where it stands")
 
 
 ERRORS: dict[int, type[KubeError]] = {
@@ -126,10 +137,18 @@ async def connect() -> aio.client.ApiClient:
     return aio.client.ApiClient()
 
 
-def path_of(kind: str, namespace: str | None, name: str = "", subresource: str = "") -> str:
+def path_of(kind: str, namespace: str | None, name: str | None = None, subresource: str = "") -> str:
+    """Of an object, or without `name` of all of them. Raises UnfitNameError."""
     prefix, plural = PATHS[kind]
-    place = f"/namespaces/{namespace}" if namespace else ""
-    return "/".join([f"{prefix}{place}/{plural}", *filter(None, (name, subresource))])
+    place = f"/namespaces/{_step('namespace', namespace)}" if namespace is not None else ""
+    steps = [] if name is None else [_step(kind, name), *filter(None, [subresource])]
+    return "/".join([f"{prefix}{place}/{plural}", *steps])
+
+
+def _step(what: str, name: str) -> str:
+    if STEP.fullmatch(name) is None:
+        raise UnfitNameError(what, name)
+    return name
 
 
 class Kube:
@@ -139,10 +158,10 @@ class Kube:
         self._transport = transport
 
     async def find(self, kind: str, namespace: str, name: str) -> Object | None:
-        """The object, or None."""
+        """The object, or None: also for a name that no object can have."""
         try:
             return await self._json(Call("GET", path_of(kind, namespace, name)))
-        except NotFoundError:
+        except (NotFoundError, UnfitNameError):
             return None
 
     async def list_all(self, kind: str, namespace: str | None, labels: Mapping[str, str] | None = None) -> list[Object]:

@@ -20,7 +20,7 @@ from autotrain_operator.functions import own_functions
 from autotrain_operator.kube import Object
 from autotrain_operator.ledger import Ledger, read_status, timestamp
 from autotrain_operator.observe import Observed
-from autotrain_operator.plan_serving import Serving, plan_serving, rolled_back, untouched
+from autotrain_operator.plan_serving import Serving, plan_serving, rolled_back, rollout_failed, untouched
 from autotrain_operator.plan_training import judge_gate, plan_training
 from autotrain_operator.pods import Owner
 from autotrain_operator.settings import Settings
@@ -38,7 +38,10 @@ class Step:
     """What one pass does: write the status, then act; look again after a while even if nothing happens."""
 
     status: Status
-    actions: tuple[Action, ...] = ()
+    training: tuple[Action, ...] = ()
+    """Each builds on the one before it."""
+    serving: tuple[Action, ...] = ()
+    """Nothing of them waits for training: what answers is kept up while a Job is refused."""
     requeue_after: float | None = None
 
 
@@ -49,10 +52,10 @@ def next_step(obj: Object, seen: Observed, settings: Settings, now: datetime) ->
         spec = parse_spec(obj["spec"])
         check_meaning(spec)
     except SpecError as error:
-        return _held(obj, before, seen, now, invalid=error)
+        return held(obj, before, seen, now, invalid=error)
     own = own_functions(spec, seen.functions)
     if isinstance(own, Waiting):
-        return _held(obj, before, seen, now, FUNCTIONS_POLL_SECONDS, spec=spec, blocked=own)
+        return held(obj, before, seen, now, FUNCTIONS_POLL_SECONDS, spec=spec, blocked=own)
     revision = revision_of(recipe_of(spec, own.sha256 if own else ""))
     owner = Owner(obj["metadata"]["namespace"], obj["metadata"]["name"], obj["metadata"]["uid"])
     context = Context(owner, spec, seen, settings, Ledger.of(before, revision, now), own)
@@ -60,7 +63,7 @@ def next_step(obj: Object, seen: Observed, settings: Settings, now: datetime) ->
     if (taken := foreign(context) or leaving(context)) is not None:
         record, answering = context.ledger.current, untouched(seen)
         view = View(record, spec, blocked=taken, serving=answering, served=context.ledger.served)
-        return Step(_status(obj, before, view, context), (), DELETION_POLL_SECONDS)
+        return Step(_status(obj, before, view, context), requeue_after=DELETION_POLL_SECONDS)
     training = plan_training(context)
     judge_gate(context)
     served = plan_serving(context)
@@ -71,11 +74,12 @@ def next_step(obj: Object, seen: Observed, settings: Settings, now: datetime) ->
         training=training,
         serving=served,
         served=context.ledger.served,
+        rollout_failed=rollout_failed(context, revision),
         rolled_back=not spec.serving.revision and rolled_back(context, revision),
     )
     requeue = [seconds for seconds in (training.requeue(now), served.requeue) if seconds is not None]
     status = _status(obj, before, view, context)
-    return Step(status, (*training.actions, *served.actions), min(requeue, default=None))
+    return Step(status, training.actions, served.actions, min(requeue, default=None))
 
 
 def _answer_retry(context: Context, retry: str) -> None:
@@ -127,7 +131,7 @@ def leaving(context: Context) -> Waiting | None:
 # --- the status
 
 
-def _held(
+def held(
     obj: Object, before: Status, seen: Observed, now: datetime, requeue_after: float | None = None, **why: Any
 ) -> Step:
     """The revision cannot be told, and nothing is touched; the status says `why`, a field of View."""

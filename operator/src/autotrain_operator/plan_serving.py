@@ -59,9 +59,7 @@ def plan_serving(context: Context) -> Serving:
     """Write the verdict on the rollout into the ledger, and say what is to be served."""
     seen, wanted = context.seen, context.spec.serving
     if not wanted.enabled:
-        gone = [child for child in (seen.deployment, seen.service, seen.budget) if child is not None]
-        live = [child for child in gone if "deletionTimestamp" not in child["metadata"]]
-        return Serving("Disabled", actions=tuple(Delete(child) for child in live))
+        return Serving("Disabled", actions=_removed(context, seen.deployment, seen.service, seen.budget))
     judge_rollout(context)
     pin_problem = unservable_pin(context)
     target = target_revision(context)
@@ -82,6 +80,12 @@ def plan_serving(context: Context) -> Serving:
     )
 
 
+def _removed(context: Context, *children: Object | None) -> tuple[Action, ...]:
+    """Of what has our names, only what is ours."""
+    live = (child for child in children if child is not None and "deletionTimestamp" not in child["metadata"])
+    return tuple(Delete(child) for child in live if observe.owner_uid(child) == context.owner.uid)
+
+
 def untouched(seen: observe.Observed) -> Serving:
     """What goes on to answer while nothing can be decided."""
     return Serving("Nothing", ready=(seen.deployment or {}).get("status", {}).get("readyReplicas", 0))
@@ -91,19 +95,26 @@ def untouched(seen: observe.Observed) -> Serving:
 
 
 def judge_rollout(context: Context) -> None:
-    """Complete: this is what is served from now on. Too late: if the revision is what changed, it failed."""
+    """Complete: this is what is served from now on. Too late: if the revision is what changed, it failed.
+
+    Without a pod there is no verdict: a model that never ran is not known to answer.
+    """
     live, ledger = context.seen.deployment, context.ledger
     if live is None or not (revision := live["metadata"].get("labels", {}).get(names.LABEL_REVISION)):
         return
     record, template = ledger.record(revision), template_of(live)
     judged = record.rollout_template == template
     if complete(live):
+        if not live["spec"].get("replicas", 1):
+            return
         ledger.served, ledger.loaded_sha256 = revision, bundle_of(live)
         if not (judged and record.rollout == "Succeeded"):
             cleared = {"failure": None} if _failed_in_rollout(record.failure) else {}
             ledger.decide(revision, rollout="Succeeded", rollout_template=template, **cleared)
-    elif too_late(live) and revision != ledger.served and not (judged and record.rollout == "Failed"):
+    elif revision != ledger.served and not (judged and record.rollout == "Failed"):
         reason, message = _why_not_ready(context)
+        if not (too_late(live) or (reason in PERMANENT and never_late(live))):
+            return
         failure = Failure(
             stage=Stage.ROLLOUT,
             reason=reason or Reason.ROLLOUT_DEADLINE,
@@ -141,6 +152,15 @@ def too_late(deployment: Object) -> bool:
             when = datetime.fromisoformat(condition["lastUpdateTime"])
             return observed(deployment) and when > (last_change(deployment) or datetime.min.replace(tzinfo=when.tzinfo))
     return False
+
+
+def never_late(deployment: Object) -> bool:
+    """Whether the deadline is over and done with, as after a rollout without pods: those that come later have none."""
+    conditions = deployment.get("status", {}).get("conditions", [])
+    return observed(deployment) and any(
+        condition["type"] == "Progressing" and condition.get("reason") == "NewReplicaSetAvailable"
+        for condition in conditions
+    )
 
 
 def last_change(deployment: Object) -> datetime | None:
@@ -198,12 +218,13 @@ def target_revision(context: Context) -> str:
 
 def rolled_back(context: Context, revision: str) -> bool:
     """Whether this revision, in this form, failed to roll out and an earlier one is there to come back to."""
-    ledger, record = context.ledger, context.ledger.record(revision)
-    return (
-        record.rollout == "Failed"
-        and ledger.served not in ("", revision)
-        and record.rollout_template == pods.digest(_template(context, revision))
-    )
+    return context.ledger.served not in ("", revision) and rollout_failed(context, revision)
+
+
+def rollout_failed(context: Context, revision: str) -> bool:
+    """Whether it failed to roll out in the form that the spec gives it now."""
+    record = context.ledger.record(revision)
+    return record.rollout == "Failed" and record.rollout_template == pods.digest(_template(context, revision))
 
 
 def _served(context: Context, revision: str) -> Served:
@@ -220,7 +241,9 @@ def _template(context: Context, revision: str) -> Object:
 def _children(context: Context, target: str) -> tuple[Action, ...]:
     """Deployment, Service and budget in the form they should have."""
     seen, owner = context.seen, context.owner
-    pairs = [(serving.service(owner), seen.service), (serving.disruption_budget(owner), seen.budget)]
+    together = context.spec.serving.replicas > 1 and storage.on_one_node(seen.claim, context.spec)
+    budget = serving.disruption_budget(owner, together)
+    pairs = [(serving.service(owner), seen.service), (budget, seen.budget)]
     if context.ledger.record(target).bundle_sha256:  # unknown where the status was lost: what runs stays as it is
         body = serving.deployment(
             owner, context.spec, _served(context, target), context.settings, seen.claim, context.own
@@ -243,6 +266,8 @@ def _stand(context: Context, target: str) -> tuple[State, str, str]:
         _template(context, target)
     )
     if here and applied and complete(live):
+        if not context.spec.serving.replicas:
+            return "Complete", Reason.ROLLED_OUT, f"{target} has no pods: spec.serving.replicas is 0"
         where = storage.limits_of(context.seen.claim, context.spec)
         return "Complete", Reason.ROLLED_OUT, f"{target} answers; {where}" if where else f"{target} answers"
     updated = live.get("status", {}).get("updatedReplicas", 0) if here and applied and observed(live) else 0

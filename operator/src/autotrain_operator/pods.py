@@ -25,6 +25,8 @@ CONTAINER_SECURITY = {
     "readOnlyRootFilesystem": True,
 }
 
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+
 
 @dataclass(frozen=True)
 class Owner:
@@ -145,9 +147,6 @@ def together(affinity: Object, owner: Owner) -> Object:
         "labelSelector": {"matchLabels": {names.LABEL_JOB: owner.name}},
         "topologyKey": "kubernetes.io/hostname",
     }
-    pods = dict(affinity.get("podAffinity", {}))
-    pods["requiredDuringSchedulingIgnoredDuringExecution"] = [
-        *pods.get("requiredDuringSchedulingIgnoredDuringExecution", []),
-        term,
-    ]
+    pods = dict(affinity.get("podAffinity") or {})
+    pods[REQUIRED] = [*(pods.get(REQUIRED) or []), term]
     return {**affinity, "podAffinity": pods}

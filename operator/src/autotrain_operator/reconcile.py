@@ -2,9 +2,11 @@
 
 import logging
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from autotrain_api import names
+from autotrain_api.names import Reason
 from autotrain_api.status import Status
 from autotrain_operator import events, plan, status, storage
 from autotrain_operator.children import Children
@@ -14,6 +16,7 @@ from autotrain_operator.ledger import read_status
 from autotrain_operator.observe import Observer
 from autotrain_operator.pods import Owner
 from autotrain_operator.settings import Settings
+from autotrain_operator.validate import unforeseen
 from autotrain_operator.waiting import Waiting
 from autotrain_operator.workqueue import Key
 
@@ -21,6 +24,21 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 0.05
 REFUSED_SECONDS = 10
+
+
+class Refusal(NamedTuple):
+    """What the API server does not take, and when it is asked again."""
+
+    uid: str
+    generation: int
+    why: Waiting
+    again: datetime
+
+    def holds(self, obj: Object, now: datetime) -> bool:
+        """Whether asking can wait: an event may come sooner, even that of our own word of it. Another spec cannot."""
+        metadata = obj["metadata"]
+        same = (metadata["uid"], metadata["generation"]) == (self.uid, self.generation)
+        return same and now < self.again and self.why.reason not in (Reason.WAITING_FOR_DELETION, Reason.NAME_CONFLICT)
 
 
 class Reconciler:
@@ -33,7 +51,8 @@ class Reconciler:
         self._clock = clock
         self._writer = status.Writer(kube)
         self._children = Children(kube)
-        self._refusals: dict[Key, tuple[str, Waiting]] = {}
+        self._refusals: dict[Key, dict[str, Refusal]] = {}
+        """Of training and of serving: neither waits for the other."""
 
     async def reconcile(self, key: Key) -> float | None:
         """One pass. Returns the seconds after which to look again; None when an event will tell."""
@@ -60,26 +79,56 @@ class Reconciler:
                 log.warning("event not posted: %s", error)
 
     async def _decide(self, key: Key, obj: Object) -> plan.Step:
+        """A plan that cannot be made is told in the status: each pass would raise the same, and say nothing."""
         uid = obj["metadata"]["uid"]
-        spec = plan.readable_spec(obj)
-        claim = storage.models_of(Owner(*key, uid), spec).claim if spec else None
-        functions = reference_of(spec)
-        seen = await self._observer.observe(obj, claim or "", functions.name if functions else "")
-        refused_uid, refusal = self._refusals.get(key, ("", None))
-        seen.refusal = refusal if refused_uid == uid else None
-        return plan.next_step(obj, seen, self._settings, self._clock())
+        seen = await self._observer.observe(obj, *looked_for(key, obj))
+        known = self._refusals.get(key, {}).values()
+        seen.refusal = next((refusal.why for refusal in known if refusal.uid == uid), None)
+        try:
+            return plan.next_step(obj, seen, self._settings, self._clock())
+        except Exception as error:
+            log.exception("%s/%s cannot be planned", *key)
+            return plan.held(obj, read_status(obj.get("status")), seen, self._clock(), invalid=unforeseen(error))
 
     async def _act(self, key: Key, obj: Object, step: plan.Step) -> float | None:
         """Carry out the actions; what the API server refuses goes into the status with the next pass."""
-        acted, refusal = await self._children.carry_out(step.actions, obj["metadata"]["uid"])
-        known = self._refusals.pop(key, None)
-        if refusal is not None:
-            self._refusals[key] = (obj["metadata"]["uid"], refusal)
-            return REFUSED_SECONDS if known is not None and known[1] == refusal else AT_ONCE
-        return AT_ONCE if acted or known is not None else step.requeue_after
+        uid, now = obj["metadata"]["uid"], self._clock()
+        known, refused, acted = self._refusals.pop(key, {}), dict[str, Refusal](), False
+        for part, actions in {"training": step.training, "serving": step.serving}.items():
+            if actions and part in known and known[part].holds(obj, now):
+                refused[part] = known[part]
+                continue
+            did, why = await self._children.carry_out(actions, uid)
+            acted |= did
+            if why is not None:
+                again = now + timedelta(seconds=REFUSED_SECONDS)
+                refused[part] = Refusal(uid, obj["metadata"]["generation"], why, again)
+        if refused:
+            self._refusals[key] = refused
+        if acted or told(refused) != told(known):
+            return AT_ONCE
+        waits = [(refusal.again - now).total_seconds() for refusal in refused.values()]
+        return min([*waits, *([] if step.requeue_after is None else [step.requeue_after])], default=None)
 
     def forget(self, key: Key) -> None:
         """The object is gone."""
         self._refusals.pop(key, None)
         self._children.forget(key)
         self._writer.forget(key)
+
+
+def told(refused: dict[str, Refusal]) -> dict[str, Waiting]:
+    """What the status says of them."""
+    return {part: refusal.why for part, refusal in refused.items()}
+
+
+def looked_for(key: Key, obj: Object) -> tuple[str, str]:
+    """Names of the models' claim and of the functions' ConfigMap; "" where there is none, or where none can be told."""
+    try:
+        spec = plan.readable_spec(obj)
+        claim = storage.models_of(Owner(*key, obj["metadata"]["uid"]), spec).claim if spec else None
+        functions = reference_of(spec)
+    except Exception:
+        log.exception("%s/%s: its claim and ConfigMap cannot be told", *key)
+        return "", ""
+    return claim or "", functions.name if functions else ""

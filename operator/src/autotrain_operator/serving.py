@@ -133,10 +133,11 @@ def service(owner: Owner) -> Object:
     }
 
 
-def disruption_budget(owner: Owner) -> Object:
+def disruption_budget(owner: Owner, together: bool) -> Object:
+    """One pod may be evicted at a time; all of them where they have to stay together, on the node that is drained."""
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
         "metadata": owner.metadata(owner.name, names.COMPONENT_SERVING),
-        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": selector(owner)}},
+        "spec": {"maxUnavailable": "100%" if together else 1, "selector": {"matchLabels": selector(owner)}},
     }

@@ -1,7 +1,8 @@
 """Where models and data lie: claims, folders, stores and the volumes of the pods. Pure."""
 
+import re
 from dataclasses import dataclass
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 from autotrain_api import names
 from autotrain_api.trainingjob import Spec
@@ -10,6 +11,8 @@ from autotrain_operator.pods import Owner
 from autotrain_operator.settings import Settings
 
 ONE_NODE = frozenset({"ReadWriteOnce", "ReadWriteOncePod"})
+PLACE = re.compile(r"[a-z0-9]+://(?P<claim>[-a-z0-9._]+)(?P<path>/[^?#]*)?")
+"""The types let nothing else through; urlsplit knows more forms, and raises errors of its own."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,8 @@ def models_of(owner: Owner, spec: Spec) -> Models:
     claim, path = claim_and_path(spec.output.uri)
     place = f"{path}/{place}" if path else place
     if in_store(spec):
-        return Models(None, f"{urlsplit(spec.output.uri).scheme}://{claim}/{quote(place)}")
+        scheme = spec.output.uri.partition("://")[0]
+        return Models(None, f"{scheme}://{claim}/{quote(place)}")
     return Models(claim, f"{names.MODELS_PATH}/{place}")
 
 
@@ -51,9 +55,12 @@ def in_store(spec: Spec) -> bool:
 
 def claim_and_path(uri: str) -> tuple[str, str]:
     """pvc://claim/some/path -> (claim, some/path), likewise of a bucket; parts that would climb out are left out."""
-    parts = urlsplit(uri)
-    steps = [step for step in unquote(parts.path).split("/") if step not in ("", ".", "..")]
-    return parts.netloc, "/".join(steps)
+    if (found := PLACE.match(uri)) is None:
+        raise ValueError(
+            f"{uri!r} names no claim and no bucket: pvc://claim/path, s3://bucket/path or gs://bucket/path"
+        )
+    steps = [step for step in unquote(found["path"] or "").split("/") if step not in ("", ".", "..")]
+    return found["claim"], "/".join(steps)
 
 
 def secrets_of_training(spec: Spec) -> list[str]:

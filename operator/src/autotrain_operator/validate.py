@@ -10,6 +10,7 @@ from autotrain_api import backbones
 from autotrain_api.base import Api
 from autotrain_api.names import Reason
 from autotrain_api.trainingjob import Spec
+from autotrain_operator.pods import REQUIRED
 
 SHOWN = 5
 
@@ -57,7 +58,26 @@ def fields_at(place: tuple[int | str, ...]) -> list[str]:
 
 
 def check_meaning(spec: Spec) -> None:
-    """What no schema can say. Raises SpecError."""
+    """What no schema says. Raises SpecError."""
+    _check_affinity("compute", spec.compute.affinity)
+    _check_affinity("serving", spec.serving.affinity)
+    _check_backbone(spec)
+
+
+def _check_affinity(section: str, affinity: dict[str, Any]) -> None:
+    """As far as it is worked on here: the API server checks the rest when it gets the pod."""
+    for kind in ("nodeAffinity", "podAffinity", "podAntiAffinity"):
+        _check_form(f"{section}.affinity.{kind}", affinity.get(kind), dict, "an object")
+    terms = (affinity.get("podAffinity") or {}).get(REQUIRED)
+    _check_form(f"{section}.affinity.podAffinity.{REQUIRED}", terms, list, "a list")
+
+
+def _check_form(path: str, found: Any, wanted: type, words: str) -> None:
+    if not isinstance(found, wanted | None):
+        raise SpecError(Reason.INVALID_SPEC, f"spec.{path}: found {found!r}: it is {words}, as in a Pod, or left out")
+
+
+def _check_backbone(spec: Spec) -> None:
     name = spec.model.backbone
     if spec.compute.image or name.startswith("hf-hub:") or backbones.is_known(name):
         return  # with an own image, or a model from the hub, the trainer decides
@@ -65,3 +85,10 @@ def check_meaning(spec: Spec) -> None:
     hint = f"; did you mean {', '.join(near)}?" if near else ""
     message = f"spec.model.backbone: timm has no model {name!r}{hint}"
     raise SpecError(Reason.UNKNOWN_BACKBONE, message)
+
+
+def unforeseen(error: Exception) -> SpecError:
+    """What planning raised: a spec that passes every check, and cannot be worked on all the same."""
+    what = f"{type(error).__name__}: {error}"
+    advice = "correct what it names; otherwise report it with the operator's log"
+    return SpecError(Reason.INVALID_SPEC, f"spec: no plan can be made of it ({what}); {advice}")

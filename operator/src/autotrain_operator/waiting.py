@@ -144,9 +144,18 @@ GENERATED = re.compile(r'(ods? "[^"]*-)[a-z0-9]{5}"')
 """The name of a pod that a controller tries to create: another one with every try."""
 
 
+LISTED = re.compile(r"(?<=: \[)(.+)(?=\])", re.DOTALL)
+"""Several things that are wrong with one object. Those of a map come in another order with every try."""
+NEXT = re.compile(r", (?=\S+: (?:Invalid|Required|Unsupported|Duplicate) value|\S+: (?:Forbidden|Too long|Not found))")
+
+
+def _sorted(found: re.Match[str]) -> str:
+    return ", ".join(sorted(NEXT.split(found[1])))
+
+
 def refused(message: str) -> Waiting:
     """The API server refused a pod or a child."""
-    text = GENERATED.sub(r'\1*"', message)[:MESSAGE_LENGTH]
+    text = LISTED.sub(_sorted, GENERATED.sub(r'\1*"', message))[:MESSAGE_LENGTH]
     for words, reason, hint in REFUSALS:
         if words in message:
             return Waiting(reason, text, hint)

@@ -354,6 +354,15 @@ def test_a_claim_and_a_path_in_it(uri: str, found: tuple[str, str]) -> None:
     assert storage.claim_and_path(uri) == found
 
 
+def test_a_path_on_a_claim_is_escaped_as_often_as_it_is_read() -> None:
+    world = World(data={"uri": "pvc://all/50%25%3F"}, output={"uri": "pvc://all/a%20b%23"})
+    spec, owner = validate.parse_spec(world.obj["spec"]), Owner("lab", "flowers", "uid-1")
+
+    assert storage.data_of(spec) == ("file:///mnt/data/50%25%3F", "all")
+    assert storage.models_of(owner, spec).output_uri("v1-0") == "file:///mnt/models/a%20b%23/lab/flowers/v1-0"
+    assert storage.models_of(owner, spec).bundle("v1-0") == "/mnt/models/a b#/lab/flowers/v1-0"
+
+
 def test_two_long_names_never_share_a_job() -> None:
     one, other = (training.job_name("a" * 49 + last, "v1-0123456789", 12) for last in "bc")
 

@@ -32,7 +32,7 @@ class Models:
 
     def output_uri(self, revision: str) -> str:
         """The same as a URI, as training pods are told."""
-        return self.bundle(revision) if self.claim is None else f"file://{self.bundle(revision)}"
+        return self.bundle(revision) if self.claim is None else f"file://{quote(self.bundle(revision))}"
 
 
 def models_of(owner: Owner, spec: Spec) -> Models:
@@ -96,7 +96,7 @@ def _mounted(uri: str, path: str) -> tuple[str, str | None]:
     if not uri.startswith("pvc://"):
         return uri, None
     claim, below = claim_and_path(uri)
-    return f"file://{path}/{below}".rstrip("/"), claim
+    return f"file://{path}/{quote(below)}".rstrip("/"), claim
 
 
 def claim(owner: Owner, spec: Spec, settings: Settings) -> Object:

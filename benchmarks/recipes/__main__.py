@@ -16,7 +16,8 @@ from rich.console import Console
 
 SEED = 17
 COMPARISONS: dict[str, Compare] = {
-    "detection": detection.compare,
+    "detection": detection.with_weights,
+    "detectionFromScratch": detection.from_scratch,
     "initialWeights": initial.compare,
     "segmentation": segmentation.compare,
 }

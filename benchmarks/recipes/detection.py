@@ -22,28 +22,33 @@ from autotrain_server.predictor import Predictor
 COUNTED = Postprocessing(score_threshold=0.05)
 TOGETHER = 50
 """Pictures that are asked about at once."""
-WANTED = {
-    "EfficientNet-Lite0, ImageNet weights": {"mAP50": 0.80, "classAgnosticAP50": 0.92},
-    "resnet18, from scratch": {"mAP50": 0.70},
-}
+LITE0, RESNET18 = "EfficientNet-Lite0, ImageNet weights", "resnet18, from scratch"
+WANTED = {LITE0: {"mAP50": 0.80, "classAgnosticAP50": 0.92}, RESNET18: {"mAP50": 0.70}}
 
 
-def compare(place: Place, say: Say) -> Comparison:
+def with_weights(place: Place, say: Say) -> Comparison:
+    """Raises DataError, WeightsError, TrainingError."""
+    return compare(LITE0, place, say)
+
+
+def from_scratch(place: Place, say: Say) -> Comparison:
+    """Raises DataError, WeightsError, TrainingError."""
+    return compare(RESNET18, place, say)
+
+
+def compare(title: str, place: Place, say: Say) -> Comparison:
     """Raises DataError, WeightsError, TrainingError."""
     data = pasted.kept(place.cache, place.seed)
-    figures, bars = {}, []
-    for title, spec in specs(data, weights.kept(place.cache)).items():
-        say(f"training {title}")
-        name = f"detection-{spec['model']['backbone']}".replace("_", "-")
-        found = measured(train(name, spec, place.cache), data)
-        say(f"{title}: {found}")
-        figures[title] = found | {"spec": spec}
-        wanted = WANTED[title]
-        bars += [
-            Bar(f"{title}, {metric}", True, least, "", summary([found[metric]])) for metric, least in wanted.items()
-        ]
-        bars.append(Bar(f"{title}, everything", False, MOST_SECONDS, "s", summary([found["seconds"]])))
-    return Comparison(figures, bars)
+    spec = specs(data, weights.kept(place.cache))[title]
+    say(f"training {title}")
+    name = f"detection-{spec['model']['backbone']}".replace("_", "-")
+    found = measured(train(name, spec, place.cache), data)
+    say(f"{title}: {found}")
+    bars = [
+        Bar(f"{title}, {metric}", True, least, "", summary([found[metric]])) for metric, least in WANTED[title].items()
+    ]
+    bars.append(Bar(f"{title}, everything", False, MOST_SECONDS, "s", summary([found["seconds"]])))
+    return Comparison({title: found | {"spec": spec}}, bars)
 
 
 def specs(data: Path, initial: Path) -> dict[str, dict[str, Any]]:
@@ -53,8 +58,8 @@ def specs(data: Path, initial: Path) -> dict[str, dict[str, Any]]:
     starting = {"backbone": weights.BACKBONE, "imageSize": 128, "initialWeights": {"uri": initial.resolve().as_uri()}}
     scratch = {"backbone": "resnet18", "imageSize": 128, "pretrained": False}
     return {
-        "EfficientNet-Lite0, ImageNet weights": of_task | {"model": starting, "training": {"epochs": 6}},
-        "resnet18, from scratch": of_task | {"model": scratch, "training": {"epochs": 8}},
+        LITE0: of_task | {"model": starting, "training": {"epochs": 6}},
+        RESNET18: of_task | {"model": scratch, "training": {"epochs": 8}},
     }
 
 

@@ -191,6 +191,7 @@ def test_a_thousand_pictures_are_compared_when_there_are_that_many(table, train,
     assert len(found.float32) == sum(map(len, found.parts)) == wanted
     assert found.parts[0] is pictures.published
     assert {part.pixels.shape[1:] for part in found.parts} == {(2, 2, 3)}
+    assert all(part.pixels.flags.c_contiguous for part in found.parts)  # no view that keeps the larger ones
 
 
 def test_a_paired_difference_has_a_narrow_interval_though_the_metric_has_not():

@@ -1,8 +1,12 @@
 """Arrays in memory or in a file: the same values, and nothing is left behind."""
 
+import errno
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from autotrain_trainer import room as rooms
 from autotrain_trainer.room import gathered, memory_limit, room
 
 
@@ -25,6 +29,15 @@ def test_batches_come_together_in_their_order(share):
 
     assert found.dtype == np.uint8
     assert found.ravel().tolist() == list(range(8))
+
+
+def test_a_disk_that_is_too_small_is_told_before_it_is_full(tmp_path, monkeypatch):
+    monkeypatch.setattr(rooms.shutil, "disk_usage", lambda _: SimpleNamespace(free=2**20))
+
+    assert room((2**20,), np.uint8, 0.0, tmp_path).shape == (2**20,)
+    with pytest.raises(OSError, match="are needed for pictures") as full:
+        room((2**20 + 1,), np.uint8, 0.0, tmp_path)
+    assert full.value.errno == errno.ENOSPC
 
 
 @pytest.mark.parametrize("count", [0, 3])

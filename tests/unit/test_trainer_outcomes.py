@@ -9,6 +9,7 @@ import pytest
 
 from autotrain_api.names import ExitCode, Reason, Stage
 from autotrain_api.outcome import Progress, dump_outcome, parse_outcome
+from autotrain_trainer.__main__ import attempt
 from autotrain_trainer.failures import HINTS, RunError, Terminated, translate
 from autotrain_trainer.progress import ProgressBoard, serve
 
@@ -99,3 +100,21 @@ def test_what_fails_before_training_does_not_wait_for_torch():
     code = "import sys, autotrain_trainer.__main__; sys.exit('torch' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_nothing_changes_an_outcome_once_it_is_settled(tmp_path):
+    told = []
+
+    outcome, code = attempt(tmp_path / "absent.yaml", lambda: told.append("settled"))
+
+    assert told == ["settled"]
+    assert (outcome.reason, code) == (Reason.INVALID_SPEC, ExitCode.USER_ERROR)
+
+
+def test_a_place_for_work_that_is_not_there_has_an_outcome(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
+
+    outcome, code = attempt(tmp_path / "run.yaml")
+
+    assert "absent" in outcome.message
+    assert code == 1

@@ -280,7 +280,4 @@ def initial_weights(value: Any, _: Facts) -> str:
     text = words(value)
     if URI.fullmatch(text) and text.endswith(".safetensors"):
         return text
-    raise NotUsed(
-        "it is a file of this machine; the operator goes on from its own checkpoints, and model.initialWeights takes "
-        "the address of a .safetensors file"
-    )
+    raise NotUsed("it is a file of this machine; model.initialWeights takes the address of a .safetensors file")

@@ -200,7 +200,7 @@ UNUSED = (
     ("classes are counted in the data", ("project.meta.n_classes", "model.architecture.output_classes")),
     ("there is no library per task", ("project.auto_train_lib",)),
     ("the operator knows nothing of Label Studio: export the annotations as COCO", ("label_studio*.*",)),
-    ("the operator keeps its own checkpoints", ("online_training.*",)),
+    ("each revision is trained from its beginning", ("online_training.*",)),
     ("the backbone says itself how many features it has", ("architecture.backbone.vector_size",)),
     ("the operator cuts from a larger picture itself", ("architecture.presize", "*.preprocess.presize")),
     ("arguments of another library's network", ("architecture.extra_args.*",)),

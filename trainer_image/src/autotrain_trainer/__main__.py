@@ -6,6 +6,7 @@ import signal
 import sys
 import tempfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -35,32 +36,37 @@ DEFAULT_LOG = Path(names.TERMINATION_LOG)
 def train(config: Config, termination_log: TerminationLog = DEFAULT_LOG) -> None:
     """Train, measure and write the bundle. Exit codes: 0, 65 (spec or data), 75 (out of memory), else a crash."""
     signal.signal(signal.SIGTERM, _terminate)
-    outcome, code = attempt(config)
+    outcome, code = attempt(config, lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN))
     show(outcome)
     leave(outcome, termination_log)
     sys.stdout.flush()
     os._exit(code)  # loaders and compilers leave threads behind that would hold up a finished run
 
 
-def attempt(config: Path) -> tuple[Succeeded | Failed, int]:
-    """One run, from its file to its outcome and exit code."""
+def attempt(config: Path, settled: Callable[[], object] = lambda: None) -> tuple[Succeeded | Failed, int]:
+    """One run, from its file to its outcome and exit code; from `settled` on nothing may change them."""
     board = ProgressBoard(console)
-    work = Path(tempfile.mkdtemp(prefix="autotrain-"))
-    server = None
+    work = server = None
     try:
+        work = Path(tempfile.mkdtemp(prefix="autotrain-"))
         run = read_config(config)
         server = serve(board)
-        return run_attempt(run, board, work), ExitCode.OK
+        outcome = run_attempt(run, board, work)
+        settled()
     except (Exception, Terminated) as error:  # noqa: BLE001 - every end of a run has an outcome
+        settled()
         problem = translate(error, stage_of(board))
         if problem.reason == Reason.CRASHED:
             console.print_exception(show_locals=False)
         return problem.outcome(), problem.exit_code
+    else:
+        return outcome, ExitCode.OK
     finally:
         if server is not None:
             server.shutdown()
             server.server_close()
-        shutil.rmtree(work, ignore_errors=True)
+        if work is not None:
+            shutil.rmtree(work, ignore_errors=True)
 
 
 def run_attempt(run: RunConfig, board: ProgressBoard, work: Path) -> Succeeded:

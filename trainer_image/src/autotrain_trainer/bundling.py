@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from safetensors.torch import save_file
+from torch import Tensor, nn
 
 from autotrain_api import bundle
 from autotrain_api.bundle import GoldenSample, Manifest
@@ -62,8 +63,7 @@ def make_bundle(run: RunConfig, ready: Prepared, history: History) -> Succeeded:
         validation, more = check_parity(ready.served, engine, pictures.validation.pixels, ready.compare)
         difference = max(difference, more)
     calibration = ready.calibrate((validation, pictures.validation), (scores, published))
-    weights = {name: tensor.contiguous() for name, tensor in ready.network.state_dict().items()}
-    save_file(weights, partial / bundle.WEIGHTS)
+    save_file(weights_of(ready.network), partial / bundle.WEIGHTS)
     write_curves(partial / bundle.REPORT, history)
     assessment.report(partial / bundle.REPORT, scores, published)
     task = TASKS[run.recipe.task](ready.classes, preprocessing, ready.resolved.model_dump())
@@ -106,6 +106,11 @@ def make_bundle(run: RunConfig, ready: Prepared, history: History) -> Succeeded:
     digest = finish(partial, output, manifest)
     worst = assessment.worst_classes(scores, published)
     return Succeeded(bundle_sha256=digest, metrics=manifest.metrics, worst_classes=worst)
+
+
+def weights_of(network: nn.Module) -> dict[str, Tensor]:
+    """Copies, each with memory of its own: safetensors takes none that two names share."""
+    return {name: tensor.detach().clone().contiguous() for name, tensor in network.state_dict().items()}
 
 
 def write_golden(

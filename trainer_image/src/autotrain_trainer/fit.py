@@ -1,16 +1,17 @@
 """The training loop: fastai's Learner over arrays, a frozen phase and an unfrozen one, the best epoch's weights kept."""
 
+import contextlib
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from fastai.callback.core import Callback, CancelFitException
+from fastai.callback.core import Callback, CancelBatchException, CancelFitException
 from fastai.callback.schedule import valley
-from fastai.callback.training import GradientAccumulation
+from fastai.callback.training import GradientAccumulation as OfPictures
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
 from fastai.learner import Learner
@@ -120,17 +121,42 @@ class Patience(Callback):  # type: ignore[misc]
             raise CancelFitException
 
 
+class Accumulation(Callback):  # type: ignore[misc]
+    """So many batches make a step, and so does what an epoch has left.
+
+    fastai's own counts pictures, over the ends of epochs and beyond the batch: steps come late then, or never.
+    """
+
+    order, run_valid = OfPictures.order, False
+
+    def __init__(self, batches: int) -> None:
+        self.batches = batches
+
+    def after_loss(self) -> None:
+        first = self.learn.iter - self.learn.iter % self.batches
+        self.together = min(self.batches, self.learn.n_iter - first)
+        self.learn.loss_grad /= self.together
+
+    def before_step(self) -> None:
+        self.learn.loss_grad *= self.together  # what is written down is the loss of the batch
+        done = self.learn.iter + 1
+        if done % self.batches and done < self.learn.n_iter:
+            raise CancelBatchException
+
+
 def train(
     ready: Prepared, run: RunConfig, micro: int, board: ProgressBoard, work: Path, decided: Callable[[], None]
 ) -> History:
     """Train `ready.network` in place; it ends with the weights of the best epoch. Raises RunError.
 
-    `micro` pictures go through the network at once; the rest of the batch is accumulated.
+    At most `micro` pictures go through the network at once; the rest of the batch is accumulated.
     `decided` is called once everything in `ready.resolved` is decided, before the first step.
     """
     settings, pretrained = run.recipe.training, run.recipe.model.starts_trained
     network, objective, resolved = ready.network, ready.objective, ready.resolved
     history = History()
+    accumulated = math.ceil(resolved.batch_size / micro)
+    micro = math.ceil(resolved.batch_size / accumulated)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     learner = make_learner(network.to(device), ready.pictures, objective, run, micro, work)
     if resolved.learning_rate is None:
@@ -139,7 +165,6 @@ def train(
     decided()
     network.precision = PRECISIONS[resolved.precision]
     frozen = settings.freeze_epochs if pretrained else 0
-    accumulated = math.ceil(resolved.batch_size / micro)
     average = Average(network, settings.ema_decay) if settings.ema_decay else None
     judged = average.network if average else network
     watch = Watch(board, history, run.gate_metric, objective, accumulated, judged)
@@ -148,9 +173,9 @@ def train(
         patience = settings.early_stopping.patience_epochs
         callbacks.append(Patience(board, history, run.gate_metric, patience, frozen))
     if accumulated > 1:
-        callbacks.append(GradientAccumulation(resolved.batch_size))
+        callbacks.append(Accumulation(accumulated))
     epochs = frozen + settings.epochs
-    board.begin(epochs, epochs * max(1, len(learner.dls.train) // accumulated))
+    board.begin(epochs, epochs * math.ceil(len(learner.dls.train) / accumulated))
     rate = resolved.learning_rate
     with learner.no_bar(), learner.no_logging():
         if frozen:
@@ -193,7 +218,7 @@ def array_loader(pictures: Pictures, objective: Objective, batch: int, seed: int
     """A fastai loader of whole batches: no work per picture."""
 
     def gather(rows: list[int]) -> tuple[Tensor, ...]:
-        images, target = objective.batch(pictures, rows, training)
+        images, target = objective.batch(pictures, paired(rows) if training else rows, training)
         return (images, *target)
 
     loader = DataLoader(
@@ -210,15 +235,27 @@ def array_loader(pictures: Pictures, objective: Objective, batch: int, seed: int
     return loader
 
 
+def paired(rows: Sequence[int]) -> list[int]:
+    """A single picture goes twice, which changes no mean: batch normalisation of one value is no value."""
+    return [*rows] * 2 if len(rows) == 1 else [*rows]
+
+
 def find_learning_rate(
     learner: Learner, allowed: tuple[float, float]
 ) -> tuple[float, tuple[list[float], list[float], float]]:
     """Leslie Smith's range test (arXiv:1506.01186) with fastai's `valley`; weights are restored afterwards."""
     before = copy.deepcopy(learner.model.state_dict())
-    with learner.no_bar(), learner.no_logging():
-        suggestion = learner.lr_find(*FINDER_TRIES, num_it=FINDER_STEPS, show_plot=False, suggest_funcs=(valley,))
+    found = math.sqrt(math.prod(allowed))
+    with (
+        learner.no_bar(),
+        learner.no_logging(),
+        contextlib.suppress(
+            IndexError
+        ),  # too few losses to see a valley: the first ones may be those of empty pictures
+    ):
+        found = float(learner.lr_find(*FINDER_TRIES, FINDER_STEPS, show_plot=False, suggest_funcs=(valley,)).valley)
     learner.model.load_state_dict(before)
     learner.create_opt()
-    rate = float(f"{np.clip(float(suggestion.valley), *allowed):.3g}")
+    rate = float(f"{np.clip(found, *allowed):.3g}")
     recorder = learner.recorder
     return rate, ([float(rate) for rate in recorder.lrs], [float(loss) for loss in recorder.losses], rate)

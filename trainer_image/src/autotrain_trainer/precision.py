@@ -125,11 +125,16 @@ def sample_of(pictures: PictureSet, published: Scores, float32: Engine) -> Sampl
         missing = LEAST_PICTURES - sum(map(len, parts))
         if missing <= 0:
             break
-        chosen = side.chosen(_spread(len(side), missing).tolist())
-        chosen.pixels = centre(chosen.pixels, height, width)
-        parts.append(chosen)
+        parts.append(_seen(side, _spread(len(side), missing).tolist(), height, width))
     others = batches_of(float32, parts[1:])
     return Sample(parts, gathered(chain([published], others), sum(map(len, parts))))
+
+
+def _seen(side: Pictures, rows: list[int], height: int, width: int) -> Pictures:
+    """Some pictures at the network's size, in a file where they are too many for memory."""
+    middle = centre(side.pixels, height, width)
+    parts = (middle[rows[start : start + CHUNK]] for start in range(0, len(rows), CHUNK))
+    return side.chosen(rows, gathered(parts, len(rows)))
 
 
 def calibration_of(pictures: PictureSet) -> Pixels:

@@ -19,6 +19,8 @@ STEPS_PER_EPOCH = 12
 BFLOAT16_GAIN = 0.9
 """bfloat16 is taken when a warm-up step takes less than this share of float32's time."""
 WARM_UP_BATCH = 16
+LEAST_WARM_UP_BATCH = 2
+"""Batch normalisation takes no single picture."""
 SMALL_SIDE = 96
 """Smaller pictures stay with float32: there is little to win, and a decision by time would change with the weather."""
 FILE = "resolved.json"
@@ -65,14 +67,14 @@ def batch_size_for(training: Training, pictures: int, largest: int = LARGEST_BAT
     return min(size, pictures)
 
 
-def precision_for(training: Training, network: Trainable, height: int, width: int) -> str:
-    """The spec's, or the one whose warm-up steps are faster on this machine."""
+def precision_for(training: Training, network: Trainable, height: int, width: int, batch: int) -> str:
+    """The spec's, or the one whose warm-up steps are faster on this machine; at most `batch` pictures have room."""
     if training.precision != "Auto":
         return training.precision
-    if max(height, width) < SMALL_SIDE:
+    if max(height, width) < SMALL_SIDE or batch < LEAST_WARM_UP_BATCH:
         return "Float32"
-    device = next(network.parameters()).device
-    images = torch.randint(0, 256, (WARM_UP_BATCH, height, width, 3), dtype=torch.uint8, device=device)
+    device, count = next(network.parameters()).device, min(WARM_UP_BATCH, batch)
+    images = torch.randint(0, 256, (count, height, width, 3), dtype=torch.uint8, device=device)
     seconds = {name: _step_seconds(network, images, kind) for name, kind in PRECISIONS.items()}
     return "BFloat16" if seconds["BFloat16"] < BFLOAT16_GAIN * seconds["Float32"] else "Float32"
 

@@ -1,5 +1,7 @@
 """Arrays that may be larger than memory: what takes too much of it lies in a file without a name."""
 
+import errno
+import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,9 +15,18 @@ SCORES_SHARE = 0.1
 
 
 def room(shape: tuple[int, ...], dtype: DTypeLike, share: float, folder: Path | None = None) -> NDArray[Any]:
-    """Place for an array, in memory or in a file of `folder`; what is not written takes no room."""
-    if np.prod(shape) * np.dtype(dtype).itemsize <= share * memory_limit():
+    """Place for an array, in memory or in a file of `folder`; what is not written takes no room.
+
+    Raises OSError when the disk is too small: a process that writes what is mapped on a full one is killed.
+    """
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    if size <= share * memory_limit():
         return np.empty(shape, dtype)
+    place = folder or Path(tempfile.gettempdir())
+    if (free := shutil.disk_usage(place).free) < size:
+        raise OSError(
+            errno.ENOSPC, f"{size / 1e9:.1f} GB are needed for pictures, {free / 1e9:.1f} GB are free", str(place)
+        )
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".array") as file:
         return np.memmap(file, dtype, "w+", shape=shape)
 

@@ -63,12 +63,13 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.samples)
 
-    def chosen(self, rows: Sequence[int]) -> "Pictures":
-        """Some of them, copied."""
+    def chosen(self, rows: Sequence[int], pixels: NDArray[np.uint8] | None = None) -> "Pictures":
+        """Some of them, copied; `pixels` are theirs where they are to be others."""
         targets = (
             self.targets[list(rows)] if isinstance(self.targets, np.ndarray) else [self.targets[row] for row in rows]
         )
-        return Pictures(self.pixels[list(rows)], targets, [self.samples[row] for row in rows])
+        copied = self.pixels[list(rows)] if pixels is None else pixels
+        return Pictures(copied, targets, [self.samples[row] for row in rows])
 
 
 @dataclass

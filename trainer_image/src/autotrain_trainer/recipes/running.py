@@ -20,7 +20,7 @@ from autotrain_trainer.bundling import make_bundle
 from autotrain_trainer.data.pictures import PictureSet
 from autotrain_trainer.export import Compare, largest_difference, try_export
 from autotrain_trainer.failures import LARGEST_BATCH, translate
-from autotrain_trainer.fit import train
+from autotrain_trainer.fit import paired, train
 from autotrain_trainer.model import Trainable
 from autotrain_trainer.output import output_folder, work_folder
 from autotrain_trainer.prepared import Prepared
@@ -81,7 +81,7 @@ def try_serving(
 
 def try_step(ready: Prepared) -> None:
     """One forward and backward pass with the first batch."""
-    rows = range(min(ready.resolved.batch_size, len(ready.pictures.train)))
+    rows = paired(range(min(ready.resolved.batch_size, len(ready.pictures.train))))
     images, target = ready.objective.batch(ready.pictures.train, rows, training=True)
     ready.objective.loss(ready.network.train()(images), *target).backward()  # type: ignore[no-untyped-call]
 
@@ -99,9 +99,11 @@ def resolve(
         torch.set_num_threads(known.threads)
         return known
     settings = run.recipe.training
+    batch = resolving.batch_size_for(settings, pictures, largest_batch)
+    together = min(batch, run.micro_batch_size or batch)
     return Resolved(
-        batch_size=resolving.batch_size_for(settings, pictures, largest_batch),
-        precision=resolving.precision_for(settings, network, preprocessing.height, preprocessing.width),
+        batch_size=batch,
+        precision=resolving.precision_for(settings, network, preprocessing.height, preprocessing.width, together),
         learning_rate=settings.learning_rate,
         threads=torch.get_num_threads(),
         seed=settings.seed,

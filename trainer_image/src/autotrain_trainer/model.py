@@ -17,6 +17,7 @@ from autotrain_trainer.data.fetch import Report
 from autotrain_trainer.failures import RunError, translate
 from autotrain_trainer.initial_weights import load_initial
 from autotrain_trainer.own_functions import OwnFunctions
+from autotrain_trainer.pretrained import created
 
 INTERPOLATIONS = {"nearest": "Nearest", "bilinear": "Bilinear", "bicubic": "Bicubic", "lanczos": "Lanczos"}
 RESIZES = {"center": "CropToFill", "squash": "Squish", "border": "Letterbox"}
@@ -155,7 +156,7 @@ def from_hub(model: Model) -> bool:
 
 def _create(model: Model, options: dict[str, Any]) -> nn.Module:
     try:
-        backbone: nn.Module = timm.create_model(model.backbone, **options)
+        backbone = created(lambda: timm.create_model(model.backbone, **options))
     except TypeError:
         raise
     except Exception as error:

@@ -19,6 +19,7 @@ from autotrain_trainer.data.fetch import Report
 from autotrain_trainer.failures import RunError
 from autotrain_trainer.initial_weights import load_initial
 from autotrain_trainer.model import Network, from_hub, resolve_preprocessing, try_forward
+from autotrain_trainer.pretrained import created
 
 DECODERS = {
     "DeepLabV3Plus": smp.DeepLabV3Plus,
@@ -79,7 +80,7 @@ def _create(recipe: Recipe, classes: int) -> nn.Module:
     make = DECODERS[model.decoder or DEFAULT_DECODER]
     options = {"encoder_name": f"tu-{model.backbone}", "in_channels": 3, "classes": classes}
     try:
-        network: nn.Module = make(**options, encoder_weights="imagenet" if from_hub(model) else None)
+        network = created(lambda: make(**options, encoder_weights="imagenet" if from_hub(model) else None))
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
         if from_hub(model) and _builds(make, options):
